@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bundle, pair, verify
+from . import bundle, grow, import_gguf, pair, verify
 from .data import heldout, sources
 from .evaluate import evaluate_pair, perplexity
 from .export_gguf import QUANTIZATIONS, export
@@ -19,6 +19,9 @@ from .train import TrainingFailed, load_model, print_event, train
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "pair.json"
 WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+# Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
+TOOLS = (grow, import_gguf)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{option}", **known[option])
         return sub
 
+    for tool in TOOLS:
+        tool.register(commands)
     add("tokenizer", "make the tokenizer and the packed rows of a recipe", "recipe", "data", "work")
     sub = add("train", "run one training job")
     sub.add_argument("job", type=Path, help="job file (JSON)")
@@ -131,6 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.command == "train":
             train(read_job(given.job), adaptive_threads=given.adaptive_threads)
+            return 0
+        if hasattr(given, "run"):
+            print_event(given.run(given))
             return 0
         root = sources.data_root(getattr(given, "data", None))
         if given.command == "tokenizer":
