@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import JobError
 from .model import ModelShape
+from .objectives.catalogue import OBJECTIVES, Spec
 
-OBJECTIVES = ("cross_entropy", "forward_kl", "reverse_kl", "jensen_shannon")
-
-
-class JobError(ValueError):
-    """A job file that cannot be run; the message names the field, what was expected and what came."""
+__all__ = ["OBJECTIVES", "Job", "JobError", "parse_job", "read_job"]
 
 
 @dataclass(frozen=True)
@@ -21,40 +19,73 @@ class Job:
     """One run. ``steps`` counts optimiser steps of ``batch_rows`` packed rows of ``time`` tokens.
 
     The learning rate rises linearly for ``warmup_steps``, stays, and falls linearly to a
-    twentieth over the last ``decay_share`` of the steps. With a ``teacher`` (a checkpoint folder) the
-    loss is ``(1 - teacher_weight) * cross_entropy + teacher_weight * objective``.
+    twentieth over the last ``decay_share`` of the steps. The loss is ``(1 - teacher_weight) * cross_entropy
+    + teacher_weight * objective``; ``objective`` and ``objective_options`` are those of ``objectives/catalogue.py``.
+
+    Models (``initial``, ``teacher`` or ``teachers``, ``reference``) are checkpoint folders or folders in the
+    Hugging Face format; a teacher that only writes text may be ``http://host/v1#model``. A student that starts
+    from a Hugging Face folder has no ``shape``. ``rows`` are packed rows (``.npz``); ``pairs`` (JSON lines) take
+    their place for the objectives that need them; ``laws`` is a store of teacher laws for ``stored_laws``.
+    ``tokenizer`` and ``teacher_tokenizer`` are the ``tokenizer.json`` files of the two sides.
+    ``accumulate`` splits the rows of a step into so many parts, to save memory.
     """
 
     name: str
-    shape: ModelShape
-    rows: str
     output: str
     steps: int
+    shape: ModelShape | None = None
+    rows: str = ""
     seed: int = 0
     batch_rows: int = 8
+    accumulate: int = 1
     learning_rate: float = 3e-3
     embedding_learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_steps: int = 60
     decay_share: float = 0.4
+    optimizer: str = "muon"
     teacher: str | None = None
+    teachers: tuple[str, ...] = ()
+    reference: str | None = None
     objective: str = "cross_entropy"
+    objective_options: dict = field(default_factory=dict)
     teacher_weight: float = 0.0
+    pairs: str | None = None
+    laws: str | None = None
+    tokenizer: str | None = None
+    teacher_tokenizer: str | None = None
     checkpoint_every: int = 200
     initial: str | None = None
     precision: str = "bf16"
+    device: str = "cpu"
     compile: bool = True
     extra: dict = field(default_factory=dict)
 
+    @property
+    def spec(self) -> Spec:
+        """What the objective is and needs."""
+        return OBJECTIVES[self.objective]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The objective's options, defaults filled in."""
+        return {name: option.default for name, option in self.spec.options.items()} | self.objective_options
+
+    @property
+    def all_teachers(self) -> tuple[str, ...]:
+        """``teachers``, or ``teacher`` alone."""
+        return self.teachers or ((self.teacher,) if self.teacher else ())
+
     def to_json(self) -> dict:
         """The job as plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "teachers": list(self.teachers)}
 
 
 RANGES: dict[str, tuple[type | tuple, float, float]] = {
     "steps": (int, 1, 10**7),
     "seed": (int, 0, 2**31),
     "batch_rows": (int, 1, 4096),
+    "accumulate": (int, 1, 4096),
     "learning_rate": ((int, float), 1e-8, 1.0),
     "embedding_learning_rate": ((int, float), 1e-8, 1.0),
     "weight_decay": ((int, float), 0.0, 1.0),
@@ -63,6 +94,47 @@ RANGES: dict[str, tuple[type | tuple, float, float]] = {
     "teacher_weight": ((int, float), 0.0, 1.0),
     "checkpoint_every": (int, 1, 10**6),
 }
+CHOICES = {"precision": ("bf16", "f32"), "device": ("cpu", "cuda", "auto"), "optimizer": ("muon", "adamw")}
+TEXTS = ("name", "rows", "output", "teacher", "reference", "pairs", "laws", "tokenizer", "teacher_tokenizer", "initial")
+
+
+def check_objective(raw: dict) -> None:
+    """Raises ``JobError`` when the objective, its options, teachers, data or weight do not belong together."""
+    name = raw.get("objective", "cross_entropy")
+    if name not in OBJECTIVES:
+        raise JobError(f"objective: expected one of {list(OBJECTIVES)}, got {name!r}")
+    spec = OBJECTIVES[name]
+    options = raw.get("objective_options", {})
+    if not isinstance(options, dict):
+        raise JobError(f"objective_options: expected an object, got {type(options).__name__}")
+    for key, value in options.items():
+        if key not in spec.options:
+            raise JobError(f"objective_options.{key}: expected one of {sorted(spec.options)} for {name!r}, got an unknown option")
+        if problem := spec.options[key].problem(value):
+            raise JobError(f"objective_options.{key}: expected {problem}, got {value!r}")
+    teachers = raw.get("teachers", [])
+    if not isinstance(teachers, (list, tuple)) or not all(isinstance(one, str) and one for one in teachers):
+        raise JobError(f"teachers: expected a list of folders, got {teachers!r}")
+    if teachers and raw.get("teacher"):
+        raise JobError("teachers: expected either teacher or teachers, got both")
+    count = len(teachers) or int(bool(raw.get("teacher")))
+    low, high = spec.teachers
+    if count < low:
+        field_ = "teacher: expected a checkpoint folder" if low == 1 else f"teachers: expected at least {low} checkpoint folders"
+        raise JobError(f"{field_} for objective {name!r}, got {count or 'nothing'}")
+    if count > high and name != "cross_entropy":
+        raise JobError(f"teachers: expected at most {high} for objective {name!r}, got {count}")
+    if spec.reference and not raw.get("reference"):
+        raise JobError(f"reference: expected a checkpoint folder for objective {name!r}, got nothing")
+    if name == "stored_laws" and not raw.get("laws"):
+        raise JobError(f"laws: expected a store of laws for objective {name!r}, got nothing")
+    needed = "pairs" if spec.data == "pairs" else "rows"
+    if not raw.get(needed):
+        raise JobError(f"{needed}: expected a file for objective {name!r}, got nothing")
+    if spec.data == "pairs" and not raw.get("tokenizer"):
+        raise JobError("tokenizer: expected a tokenizer.json to read the pairs with, got nothing")
+    if name != "cross_entropy" and not raw.get("teacher_weight"):
+        raise JobError(f"teacher_weight: expected a number over 0 for objective {name!r}, got {raw.get('teacher_weight', 'nothing')}")
 
 
 def parse_job(raw: Any) -> Job:
@@ -73,26 +145,29 @@ def parse_job(raw: Any) -> Job:
     for name in raw:
         if name not in known:
             raise JobError(f"{name}: expected one of {sorted(known)}, got an unknown field")
-    for name in ("name", "shape", "rows", "output", "steps"):
+    for name in ("name", "output", "steps"):
         if name not in raw:
             raise JobError(f"{name}: expected a value, got nothing")
-    for name in ("name", "rows", "output"):
-        if not isinstance(raw[name], str) or not raw[name]:
+    for name in TEXTS:
+        if raw.get(name) is not None and (not isinstance(raw[name], str) or not raw[name]):
             raise JobError(f"{name}: expected a non-empty string, got {raw[name]!r}")
     for name, (kind, low, high) in RANGES.items():
         if name in raw and (isinstance(raw[name], bool) or not isinstance(raw[name], kind) or not low <= raw[name] <= high):
             raise JobError(f"{name}: expected a number from {low:g} to {high:g}, got {raw[name]!r}")
-    if raw.get("objective", "cross_entropy") not in OBJECTIVES:
-        raise JobError(f"objective: expected one of {list(OBJECTIVES)}, got {raw['objective']!r}")
-    if raw.get("precision", "bf16") not in ("bf16", "f32"):
-        raise JobError(f"precision: expected 'bf16' or 'f32', got {raw['precision']!r}")
-    if raw.get("objective", "cross_entropy") != "cross_entropy" and not raw.get("teacher"):
-        raise JobError(f"teacher: expected a checkpoint folder for objective {raw['objective']!r}, got nothing")
-    shape = raw["shape"]
+    for name, allowed in CHOICES.items():
+        if raw.get(name, allowed[0]) not in allowed:
+            raise JobError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {raw[name]!r}")
+    check_objective(raw)
+    teachers = {"teachers": tuple(raw["teachers"])} if raw.get("teachers") else {}
+    shape = raw.get("shape")
+    if shape is None:
+        if not raw.get("initial"):
+            raise JobError("shape: expected an object, or initial naming a model to start from, got neither")
+        return Job(**{**raw, **teachers})
     if not isinstance(shape, dict):
         raise JobError(f"shape: expected an object, got {type(shape).__name__}")
     try:
-        return Job(**{**raw, "shape": ModelShape(**shape)})
+        return Job(**{**raw, **teachers, "shape": ModelShape(**shape)})
     except TypeError as cause:
         raise JobError(f"shape: expected fields {sorted(ModelShape.__dataclass_fields__)}, got {sorted(shape)}") from cause
     except ValueError as cause:
@@ -104,6 +179,6 @@ def read_job(path: str | Path) -> Job:
     try:
         return parse_job(json.loads(Path(path).read_text()))
     except FileNotFoundError as cause:
-        raise JobError(f"job file: expected JSON at {path}, found nothing") from cause
+        raise JobError(f"job file: expected JSON at {path}, found nothing", "file_missing") from cause
     except json.JSONDecodeError as cause:
         raise JobError(f"job file: expected JSON at {path}, got a syntax error at line {cause.lineno}") from cause

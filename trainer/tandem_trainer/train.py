@@ -23,17 +23,14 @@ from torch import Tensor
 
 from . import objectives
 from .data.packing import PackedRows
-from .job import Job, JobError
+from .errors import JobError, TrainingFailed
+from .job import Job
 from .memory import keep_freed_memory
 from .model import Llama, ModelShape, document_mask
 from .optimizer import Muon
 from .threads import ThreadChoice
 
 Emit = Callable[[dict[str, Any]], None]
-
-
-class TrainingFailed(RuntimeError):
-    """The loss stopped being a number; the last good checkpoint is kept."""
 
 
 def print_event(event: dict[str, Any]) -> None:
