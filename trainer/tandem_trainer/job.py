@@ -1,4 +1,8 @@
-"""The job file of one training run: JSON, checked field by field."""
+"""The job file of one training run: JSON, checked field by field.
+
+The fields, their ranges and defaults stand in ``../job.schema.json``, which the TypeScript side reads too: a new field goes there
+first. Rules between fields stand here and in ``src/train/job.ts``; both are tested with the jobs of ``tests/jobs.json``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JobError
+from .job_schema import objective_schema, read_schema
 from .model import ModelShape
 from .objectives.catalogue import OBJECTIVES, Spec
+from .schema import cleaned, problem
 
 __all__ = ["OBJECTIVES", "Job", "JobError", "parse_job", "read_job"]
+
+SCHEMA = read_schema()
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Job:
     teacher_tokenizer: str | None = None
     checkpoint_every: int = 200
     initial: str | None = None
+    adapter: dict | None = None
     precision: str = "bf16"
     device: str = "cpu"
     compile: bool = True
@@ -81,40 +90,13 @@ class Job:
         return {**asdict(self), "teachers": list(self.teachers)}
 
 
-RANGES: dict[str, tuple[type | tuple, float, float]] = {
-    "steps": (int, 1, 10**7),
-    "seed": (int, 0, 2**31),
-    "batch_rows": (int, 1, 4096),
-    "accumulate": (int, 1, 4096),
-    "learning_rate": ((int, float), 1e-8, 1.0),
-    "embedding_learning_rate": ((int, float), 1e-8, 1.0),
-    "weight_decay": ((int, float), 0.0, 1.0),
-    "warmup_steps": (int, 0, 10**6),
-    "decay_share": ((int, float), 0.0, 1.0),
-    "teacher_weight": ((int, float), 0.0, 1.0),
-    "checkpoint_every": (int, 1, 10**6),
-}
-CHOICES = {"precision": ("bf16", "f32"), "device": ("cpu", "cuda", "auto"), "optimizer": ("muon", "adamw")}
-TEXTS = ("name", "rows", "output", "teacher", "reference", "pairs", "laws", "tokenizer", "teacher_tokenizer", "initial")
-
-
 def check_objective(raw: dict) -> None:
     """Raises ``JobError`` when the objective, its options, teachers, data or weight do not belong together."""
     name = raw.get("objective", "cross_entropy")
-    if name not in OBJECTIVES:
-        raise JobError(f"objective: expected one of {list(OBJECTIVES)}, got {name!r}")
     spec = OBJECTIVES[name]
-    options = raw.get("objective_options", {})
-    if not isinstance(options, dict):
-        raise JobError(f"objective_options: expected an object, got {type(options).__name__}")
-    for key, value in options.items():
-        if key not in spec.options:
-            raise JobError(f"objective_options.{key}: expected one of {sorted(spec.options)} for {name!r}, got an unknown option")
-        if problem := spec.options[key].problem(value):
-            raise JobError(f"objective_options.{key}: expected {problem}, got {value!r}")
+    if wrong := problem(raw.get("objective_options", {}), objective_schema(spec), "objective_options"):
+        raise JobError(f"{wrong} for the objective {name!r}")
     teachers = raw.get("teachers", [])
-    if not isinstance(teachers, (list, tuple)) or not all(isinstance(one, str) and one for one in teachers):
-        raise JobError(f"teachers: expected a list of folders, got {teachers!r}")
     if teachers and raw.get("teacher"):
         raise JobError("teachers: expected either teacher or teachers, got both")
     count = len(teachers) or int(bool(raw.get("teacher")))
@@ -139,37 +121,20 @@ def check_objective(raw: dict) -> None:
 
 def parse_job(raw: Any) -> Job:
     """A ``Job`` from parsed JSON. Raises ``JobError`` naming the field, the expectation and what came."""
-    if not isinstance(raw, dict):
-        raise JobError(f"job: expected an object, got {type(raw).__name__}")
-    known = set(Job.__dataclass_fields__)
-    for name in raw:
-        if name not in known:
-            raise JobError(f"{name}: expected one of {sorted(known)}, got an unknown field")
-    for name in ("name", "output", "steps"):
-        if name not in raw:
-            raise JobError(f"{name}: expected a value, got nothing")
-    for name in TEXTS:
-        if raw.get(name) is not None and (not isinstance(raw[name], str) or not raw[name]):
-            raise JobError(f"{name}: expected a non-empty string, got {raw[name]!r}")
-    for name, (kind, low, high) in RANGES.items():
-        if name in raw and (isinstance(raw[name], bool) or not isinstance(raw[name], kind) or not low <= raw[name] <= high):
-            raise JobError(f"{name}: expected a number from {low:g} to {high:g}, got {raw[name]!r}")
-    for name, allowed in CHOICES.items():
-        if raw.get(name, allowed[0]) not in allowed:
-            raise JobError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {raw[name]!r}")
+    if wrong := problem(raw, SCHEMA):
+        raise JobError(wrong)
+    raw = cleaned(raw, SCHEMA)
     check_objective(raw)
+    if raw.get("adapter") is not None and not raw.get("initial"):
+        raise JobError("initial: expected a model for the adapter, got nothing")
     teachers = {"teachers": tuple(raw["teachers"])} if raw.get("teachers") else {}
     shape = raw.get("shape")
     if shape is None:
         if not raw.get("initial"):
             raise JobError("shape: expected an object, or initial naming a model to start from, got neither")
         return Job(**{**raw, **teachers})
-    if not isinstance(shape, dict):
-        raise JobError(f"shape: expected an object, got {type(shape).__name__}")
     try:
         return Job(**{**raw, **teachers, "shape": ModelShape(**shape)})
-    except TypeError as cause:
-        raise JobError(f"shape: expected fields {sorted(ModelShape.__dataclass_fields__)}, got {sorted(shape)}") from cause
     except ValueError as cause:
         raise JobError(str(cause)) from cause
 
