@@ -11,7 +11,7 @@ arXiv:1608.05859).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -111,6 +111,12 @@ class Attention(nn.Module):
         ``mask`` is None for plain causal attention, else (batch, 1, time, time), True where a query
         may look. Returns (batch, time, width).
         """
+        q, k, v = self.project(x, cos, sin)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return self.o_proj(mixed.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1))
+
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys (both rotated) and values of ``x``, each (batch, heads, time, head_width), shared heads repeated."""
         batch, time, _ = x.shape
         head_width = self.shape.head_width
         q = self.q_proj(x).view(batch, time, -1, head_width).transpose(1, 2)
@@ -120,8 +126,7 @@ class Attention(nn.Module):
         groups = self.shape.heads // self.shape.kv_heads
         if groups > 1:
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, time, -1))
+        return q, k, v
 
 
 class FeedForward(nn.Module):
@@ -152,6 +157,30 @@ class Block(nn.Module):
         """Maps hidden states (batch, time, width) to the same shape."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
+
+
+@dataclass
+class Views:
+    """What a model shows of one pass, for the objectives that compare more than laws.
+
+    ``logits`` (batch, time, vocabulary); ``hidden`` layers + 1 states (batch, time, width), the first before the
+    first layer, the last normed; ``queries``, ``keys``, ``values`` one a layer, (batch, heads, time, head_width);
+    ``mask`` as given to the pass. The lists are empty when only logits were asked for.
+    """
+
+    logits: Tensor
+    mask: Tensor | None = None
+    hidden: list[Tensor] = field(default_factory=list)
+    queries: list[Tensor] = field(default_factory=list)
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+
+    def attention(self, layer: int) -> Tensor:
+        """Attention probabilities (batch, heads, time, time) of a layer, computed in float32."""
+        q, k = self.queries[layer].float(), self.keys[layer].float()
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        allowed = self.mask if self.mask is not None else torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        return scores.masked_fill(~allowed, float("-inf")).softmax(-1)
 
 
 class Llama(nn.Module):
@@ -203,6 +232,26 @@ class Llama(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (batch, time, vocabulary) of token ids (batch, time)."""
         return self.head(self.hidden(ids, mask))
+
+    def views(self, ids: Tensor, mask: Tensor | None = None, states: bool = False) -> Views:
+        """The pass as ``Views``; with ``states`` also every layer's states, queries, keys and values.
+
+        Raises ``ValueError`` when time exceeds the context.
+        """
+        if not states:
+            return Views(self(ids, mask), mask)
+        seen = Views(torch.empty(0), mask)
+        handles = [layer.register_forward_pre_hook(lambda _, given: seen.hidden.append(given[0])) for layer in self.layers]
+        for layer in self.layers:
+            handles.append(layer.self_attn.register_forward_pre_hook(
+                lambda attention, given: [kept.append(part) for kept, part in zip((seen.queries, seen.keys, seen.values), attention.project(*given[:3]))] and None))
+        try:
+            seen.hidden.append(self.hidden(ids, mask))
+        finally:
+            for handle in handles:
+                handle.remove()
+        seen.logits = self.head(seen.hidden[-1])
+        return seen
 
     def parameter_count(self) -> int:
         """Number of trained values; the tied head is counted once."""
