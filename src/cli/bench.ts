@@ -1,7 +1,8 @@
-/** `tandem bench route`: measures routers on rows of recorded answers. */
+/** `tandem bench`: `route` measures routers on rows of recorded answers, `run` (bench-run.ts) measures a live team. */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fail } from '../errors.ts';
+import { defineRun } from './bench-run.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { note, print, printJson, printTable, type Terminal } from './terminal.ts';
 
@@ -25,6 +26,7 @@ interface RouteOptions {
 
 /** Defines the command. */
 export const define: DefineCommand = (command, terminal) => {
+  defineRun(command, terminal);
   command
     .command('route')
     .summary('measure a router between two members on recorded answers')
@@ -47,7 +49,7 @@ export const define: DefineCommand = (command, terminal) => {
     .helpOption('-h, --help', 'print help')
     .addHelpText('after', examples(['tandem bench route --data rows.jsonl --weak small --strong large', 'your own rows'], ['tandem bench route --data rows.jsonl --signals consensus --helpers b,c', 'agreement of small members'], ['tandem bench route --set routellm-mmlu --from ../shared/data --labels 1531', 'a public set']))
     .action((options: RouteOptions) => route(terminal, options));
-  command.addHelpText('after', examples(['tandem bench route --data rows.jsonl', 'which router saves how much on your own rows']));
+  command.addHelpText('after', examples(['tandem bench run', 'what each recipe gains on this team'], ['tandem bench route --data rows.jsonl', 'which router saves how much on your own rows']));
 };
 
 async function route(terminal: Terminal, options: RouteOptions): Promise<void> {

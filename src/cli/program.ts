@@ -24,8 +24,8 @@ export const commands: readonly Entry[] = [
   { name: 'pull', summary: 'fetch a GGUF model file from the hub or a URL', load: () => import('./pull.ts') },
   { name: 'trace', summary: 'show who did what in a past request', load: () => import('./trace.ts') },
   { name: 'doctor', summary: 'check everything that a working Tandem needs', load: () => import('./doctor.ts') },
-  { name: 'bench', summary: 'measure routers on recorded answers', load: () => import('./bench.ts') },
-  { name: 'train', summary: 'train a router on recorded answers', load: () => import('./train.ts') },
+  { name: 'bench', summary: 'measure recipes on a live team, and routers on recorded answers', load: () => import('./bench.ts') },
+  { name: 'train', summary: 'train models (a job file) and routers (recorded answers)', load: () => import('./train.ts') },
   { name: 'init', summary: 'find models on this machine and write tandem.config.ts', load: () => import('./init.ts') },
 ];
 
