@@ -1,0 +1,157 @@
+/**
+ * The purse: a hard cap on dollars in a period, for the whole gateway and for all its replicas together.
+ *
+ * Every paid call sets its worst case aside before it starts and settles what it cost. Money comes from the ledger in leases:
+ * one atomic step in the store grants a sum only while all that was ever granted stays within the cap, and the calls of this
+ * process draw from their lease without asking the store. So the sum of what was spent and set aside never exceeds the cap,
+ * whatever the replicas do at the same time. A process that dies takes its unspent lease with it until the period ends: the cap
+ * errs to the safe side.
+ *
+ * No score, retry, fallback or feedback passes by here: the purse does not know why a call is made.
+ */
+import { fail } from '../errors.ts';
+import type { Clock } from '../system/clock.ts';
+
+/** Where leases come from. */
+export interface SpendLedger {
+  /**
+   * Grants dollars of a period in one atomic step: all of `wantUsd`, or what is left of the cap if that is less, or 0.
+   * @throws {TandemError} store_failed
+   */
+  lease(period: string, wantUsd: number, capUsd: number): Promise<number>;
+  /** Gives back what a lease did not use. @throws {TandemError} store_failed */
+  giveBack(period: string, usd: number): Promise<void>;
+}
+
+/** A cap. */
+export interface Cap {
+  /** `day` or `month`, both in UTC. */
+  readonly period: 'day' | 'month';
+  readonly costUsd: number;
+}
+
+/** When a period began and ends, and its name in the ledger. */
+export function periodOf(period: Cap['period'], wallMs: number): { readonly name: string; readonly startMs: number; readonly endMs: number } {
+  const date = new Date(wallMs);
+  const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()];
+  const [startMs, endMs] = period === 'day' ? [Date.UTC(year, month, day), Date.UTC(year, month, day + 1)] : [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1)];
+  return { name: `${period}:${new Date(startMs).toISOString().slice(0, 10)}`, startMs, endMs };
+}
+
+/** A ledger in this process: for one replica without a store. */
+export function memoryLedger(): SpendLedger {
+  const granted = new Map<string, number>();
+  return {
+    lease: (period, wantUsd, capUsd) => {
+      const sofar = granted.get(period) ?? 0;
+      const grant = Math.max(0, Math.min(wantUsd, capUsd - sofar));
+      granted.set(period, sofar + grant);
+      return Promise.resolve(grant);
+    },
+    giveBack: (period, usd) => {
+      granted.set(period, Math.max(0, (granted.get(period) ?? 0) - usd));
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Part of the cap that one lease takes. */
+const leaseShare = 0.02;
+
+/** A purse with one cap. */
+export class Purse {
+  readonly #cap: Cap;
+  readonly #ledger: SpendLedger;
+  readonly #clock: Clock;
+  #period: string;
+  #heldUsd = 0;
+  #spentUsd = 0;
+  #leasing: Promise<void> | undefined;
+  #empty = false;
+
+  constructor(cap: Cap, ledger: SpendLedger, clock: Clock) {
+    this.#cap = cap;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#period = periodOf(cap.period, clock.wallMs()).name;
+  }
+
+  /** Dollars that calls may still set aside without another lease. */
+  get heldUsd(): number {
+    this.#turn();
+    return this.#heldUsd;
+  }
+
+  /** Dollars that this process spent in the period. */
+  get spentUsd(): number {
+    this.#turn();
+    return this.#spentUsd;
+  }
+
+  /** Whether the ledger had nothing left when last asked. */
+  get empty(): boolean {
+    this.#turn();
+    return this.#empty;
+  }
+
+  get cap(): Cap {
+    return this.#cap;
+  }
+
+  /** Takes a lease when less than `wantUsd` is held. Resolves when it is there; the lease may be smaller. @throws {TandemError} store_failed */
+  async prepare(wantUsd: number): Promise<void> {
+    this.#turn();
+    while (this.#leasing !== undefined) await this.#leasing;
+    if (this.#heldUsd >= wantUsd) return;
+    const period = this.#period;
+    const want = Math.max(wantUsd - this.#heldUsd, leaseShare * this.#cap.costUsd);
+    this.#leasing = this.#ledger.lease(period, want, this.#cap.costUsd).then(
+      (grant) => {
+        this.#leasing = undefined;
+        if (period !== this.#period) return;
+        this.#heldUsd += grant;
+        this.#empty = grant < want;
+      },
+      (error: unknown) => {
+        this.#leasing = undefined;
+        throw error;
+      },
+    );
+    await this.#leasing;
+  }
+
+  /** Sets dollars aside. @throws {TandemError} budget_exhausted when they are not held */
+  take(costUsd: number): { readonly period: string; readonly costUsd: number } {
+    this.#turn();
+    if (!(costUsd <= this.#heldUsd)) {
+      const { endMs } = periodOf(this.#cap.period, this.#clock.wallMs());
+      fail('budget_exhausted', { message: `All models together may cost ${this.#cap.costUsd} dollars a ${this.#cap.period}; too little is left for this call.`, retryAfterMs: Math.max(1_000, endMs - this.#clock.wallMs()) });
+    }
+    this.#heldUsd -= costUsd;
+    return { period: this.#period, costUsd };
+  }
+
+  /** A call has ended. What it did not cost can be used again, unless its period is over. */
+  settle(taken: { readonly period: string; readonly costUsd: number }, costUsd: number): void {
+    this.#turn();
+    if (taken.period !== this.#period) return;
+    this.#heldUsd += taken.costUsd - costUsd;
+    this.#spentUsd += costUsd;
+  }
+
+  /** Gives the unused lease back, at shutdown. */
+  async close(): Promise<void> {
+    const [period, usd] = [this.#period, Math.max(0, this.#heldUsd)];
+    this.#heldUsd = 0;
+    if (usd > 0) await this.#ledger.giveBack(period, usd);
+  }
+
+  #turn(): void {
+    const { name } = periodOf(this.#cap.period, this.#clock.wallMs());
+    if (name === this.#period) return;
+    this.#period = name;
+    this.#heldUsd = 0;
+    this.#spentUsd = 0;
+    this.#empty = false;
+  }
+}
