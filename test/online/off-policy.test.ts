@@ -38,7 +38,7 @@ function valueOf(law: Law): number {
 
 const ways: readonly EstimateSettings[] = [{ method: 'ips' }, { method: 'snips' }, { method: 'dr' }, { method: 'ips', interval: 'bernstein' }, { method: 'dr', interval: 'bernstein' }];
 
-test('95 % intervals cover the truth about 95 times of 100, Bernstein nearly always; doubly robust is the narrowest', () => {
+test('95 % intervals cover the truth about 95 times of 100, Bernstein nearly always; self-normalised and doubly robust are narrower than IPS', () => {
   const wanted = valueOf(better);
   const widths = ways.map((settings) => {
     let [covered, width] = [0, 0];
@@ -47,12 +47,12 @@ test('95 % intervals cover the truth about 95 times of 100, Bernstein nearly alw
       if (low <= wanted && wanted <= high) covered++;
       width += (high - low) / 300;
     }
-    const least = settings.interval === 'bernstein' ? 0.99 : 0.9;
+    const least = settings.interval === 'bernstein' ? 0.99 : 0.92;
     assert.ok(covered / 300 >= least, `${settings.method} ${settings.interval ?? 'bootstrap'} covers ${covered} of 300`);
     if (settings.interval !== 'bernstein') assert.ok(covered / 300 <= 0.99, `${settings.method} is not needlessly wide: ${covered} of 300`);
     return width;
   });
-  assert.ok((widths[2] ?? 0) < (widths[1] ?? 0) && (widths[1] ?? 0) < (widths[0] ?? 0), widths.map((each) => each.toFixed(3)).join(' '));
+  assert.ok(Math.max(widths[1] ?? 1, widths[2] ?? 1) < 0.9 * (widths[0] ?? 0), widths.map((each) => each.toFixed(3)).join(' '));
 });
 
 test('doubly robust needs the propensities or the model to be right, not both; IPS needs the propensities', () => {
