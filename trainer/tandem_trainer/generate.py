@@ -14,11 +14,20 @@ from .model import Llama, rotate
 
 @dataclass
 class Answer:
-    """Generated ids (without the end token) and the natural log-probability of each, the end token's last."""
+    """Generated ids (without the end token) and the natural log-probability of each, the end token's last.
+
+    ``end`` is the end token that was written, -1 when there was none.
+    """
 
     ids: list[int]
     log_probabilities: list[float]
     ended: bool
+    end: int = -1
+
+    @property
+    def written(self) -> list[int]:
+        """The ids with the end token, as a model is trained on them."""
+        return self.ids + ([self.end] if self.ended else [])
 
 
 class Decoder(Protocol):
@@ -144,7 +153,7 @@ def decode(models: list[tuple[Llama, float]], prompts: list[list[int]], limit: i
                 continue
             answer.log_probabilities.append(best[row])
             if chosen in ends:
-                answer.ended = True
+                answer.ended, answer.end = True, chosen
             else:
                 answer.ids.append(chosen)
         if all(answer.ended for answer in answers) or step + 1 == limit:

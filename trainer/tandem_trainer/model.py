@@ -174,9 +174,12 @@ class Views:
     queries: list[Tensor] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
 
     def attention(self, layer: int) -> Tensor:
-        """Attention probabilities (batch, heads, time, time) of a layer, computed in float32."""
+        """Attention probabilities (batch, heads, time, time) of a layer, in float32: the model's own ``maps``, or computed."""
+        if self.maps:
+            return self.maps[layer]
         q, k = self.queries[layer].float(), self.keys[layer].float()
         scores = q @ k.mT / q.shape[-1] ** 0.5
         allowed = self.mask if self.mask is not None else torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
@@ -218,8 +221,8 @@ class Llama(nn.Module):
             raise ValueError(f"ids: expected at most {self.shape.context} positions, got {time}")
         x = self.embed_tokens(ids)
         cos, sin = self.cos[:time], self.sin[:time]
-        if torch.is_autocast_enabled("cpu"):
-            kind = torch.get_autocast_dtype("cpu")
+        if torch.is_autocast_enabled(x.device.type):
+            kind = torch.get_autocast_dtype(x.device.type)
             x, cos, sin = x.to(kind), cos.to(kind), sin.to(kind)
         for layer in self.layers:
             x = layer(x, cos, sin, mask)

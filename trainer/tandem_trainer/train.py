@@ -13,22 +13,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from . import objectives
-from .data.packing import PackedRows
 from .errors import JobError, TrainingFailed
 from .job import Job
 from .memory import keep_freed_memory
-from .model import Llama, ModelShape, document_mask
+from .objectives.base import Objective, Session
+from .objectives.registry import build_objective
 from .optimizer import Muon
+from .processes import Processes
+from .session import load_model, open_session, read_checkpoint
 from .threads import ThreadChoice
+
+__all__ = ["Run", "TrainingFailed", "load_model", "print_event", "train"]
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -48,43 +52,44 @@ def learning_rate_factor(step: int, job: Job) -> float:
     return max(0.05, min(1.0, remaining))
 
 
-def build_optimizers(model: Llama, job: Job) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for the embedding and the norms."""
-    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
-    rest = [p for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name]
-    return [
-        Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay),
-        torch.optim.AdamW(rest, lr=job.embedding_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
-    ]
+def build_optimizers(model: nn.Module, job: Job, extra: Sequence[nn.Parameter] = ()) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for the embedding, the head, the norms and the objective's ``extra``.
+
+    With ``optimizer`` ``adamw`` the matrices are AdamW's too. The first one's peak rate is ``learning_rate``, the
+    second one's ``embedding_learning_rate``.
+    """
+    apart = [name for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name or "lm_head" in name]
+    matrices = [p for name, p in model.named_parameters() if name not in apart and p.requires_grad]
+    rest = [p for name, p in model.named_parameters() if name in apart and p.requires_grad] + list(extra)
+    first = Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay) if job.optimizer == "muon" else torch.optim.AdamW(
+        matrices, lr=job.learning_rate, betas=(0.9, 0.95), weight_decay=job.weight_decay, fused=True)
+    return [first, torch.optim.AdamW(rest, lr=job.embedding_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
 
 
-def load_model(folder: str | Path) -> Llama:
-    """The model of a checkpoint folder, in evaluation mode. Raises ``JobError`` when there is none."""
-    path = Path(folder) / "checkpoint.pt"
-    if not path.is_file():
-        raise JobError(f"checkpoint: expected the file {path}, found nothing")
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    model = Llama(ModelShape(**stored["shape"]))
-    model.load_state_dict(stored["model"])
-    return model.eval()
+def save_checkpoint(path: Path, run: Run, step: int, seconds: float) -> None:
+    """Writes model, optimiser states and position in one file, by rename, so a crash or a full disk leaves the old one.
 
-
-def save_checkpoint(path: Path, model: Llama, optimizers: list[torch.optim.Optimizer], step: int, job: Job, seconds: float) -> None:
-    """Writes model, optimiser states and position in one file, by rename, so a crash leaves the old one."""
+    Raises ``TrainingFailed`` (disk_short) when there is no room.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "shape": model.shape.to_json(),
-            "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "step": step,
-            "seconds": seconds,
-            "job": job.to_json(),
-        },
-        temporary,
-    )
-    os.replace(temporary, path)
+    stored = {
+        "shape": run.session.student.shape.to_json(),
+        "model": run.session.student.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in run.optimizers],
+        "objective": run.objective.state_dict(),
+        "step": step,
+        "seconds": seconds,
+        "job": run.session.job.to_json(),
+    }
+    try:
+        torch.save(stored, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as cause:
+        temporary.unlink(missing_ok=True)
+        if isinstance(cause, RuntimeError) and "write" not in str(cause).lower() and "No space" not in str(cause):
+            raise
+        raise TrainingFailed(f"output: expected room for a checkpoint at {path}, got {cause}; the one before is kept", "disk_short") from cause
 
 
 @contextlib.contextmanager
@@ -110,22 +115,86 @@ def row_order(rows: int, step: int, batch_rows: int, seed: int) -> np.ndarray:
     return np.array([orders[number // rows][number % rows] for number in wanted])
 
 
-def token_loss(model: Llama, teacher_logits: Tensor | None, ids: Tensor, documents: Tensor, weight: Tensor, job: Job) -> tuple[Tensor, Tensor]:
-    """The weighted mean loss of one batch and its cross-entropy part, both scalars in nats per token.
+@dataclass
+class Run:
+    """A job under way: its session, its objective and the optimisers."""
 
-    ``ids`` and ``documents`` are (batch, time); ``weight`` (batch, time) weighs the prediction of each id.
-    """
-    logits = model(ids, document_mask(documents))[:, :-1].flatten(0, 1)
-    targets, weights = ids[:, 1:].flatten(), weight[:, 1:].flatten()
-    total = weights.sum().clamp_min(1.0)
-    entropy = (objectives.cross_entropy(logits, targets) * weights).sum() / total
-    if teacher_logits is None or job.objective == "cross_entropy":
-        return entropy, entropy
-    divergence = getattr(objectives, job.objective)(logits, teacher_logits[:, :-1].flatten(0, 1))
-    # The teacher's law is worth matching on prompts too, so its weights are flatter than the text's.
-    flat = (weights > 0) * (0.3 + weights)
-    matched = (divergence * flat).sum() / flat.sum().clamp_min(1.0)
-    return (1 - job.teacher_weight) * entropy + job.teacher_weight * matched, entropy
+    session: Session
+    objective: Objective
+    optimizers: list[torch.optim.Optimizer]
+    processes: Processes
+
+    @classmethod
+    def open(cls, job: Job, emit: Emit, adaptive_threads: bool = False) -> Run:
+        """Loads everything that the job names. Raises ``JobError`` for what is missing or does not fit."""
+
+        def compiled(function: Callable) -> Callable:
+            if not job.compile:
+                return function
+            torch._inductor.config.cpp.dynamic_threads = adaptive_threads
+            return torch.compile(function)
+
+        processes = Processes(job.device)
+        parts = processes.count * job.accumulate
+        if job.batch_rows % parts:
+            raise JobError(f"batch_rows: expected a multiple of {parts} (processes times accumulate), got {job.batch_rows}")
+        session = open_session(job, processes, emit, compiled)
+        objective = build_objective(session)
+        return cls(session, objective, build_optimizers(session.student, job, list(objective.parameters())), processes)
+
+    def resume(self, path: Path) -> tuple[int, float]:
+        """Puts back what a checkpoint holds; returns its step and the seconds spent so far, (0, 0) without one."""
+        if not path.is_file():
+            return 0, 0.0
+        stored, student = read_checkpoint(path), self.session.student
+        if stored["shape"] != student.shape.to_json():
+            raise JobError(f"shape: expected that of the checkpoint {stored['shape']}, got {student.shape.to_json()}")
+        if "optimizers" not in stored:
+            raise JobError(f"output: expected a checkpoint of a run at {path}, got a model alone; name it as initial and choose another output")
+        student.load_state_dict(stored["model"])
+        for optimizer, state in zip(self.optimizers, stored["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.objective.load_state_dict(stored.get("objective", {}))
+        return stored["step"], stored["seconds"]
+
+    def step(self, step: int) -> tuple[float, float, int]:
+        """One optimiser step; returns (loss, cross-entropy, tokens read). Raises ``TrainingFailed`` before a bad update."""
+        session, job = self.session, self.session.job
+        total = entropy = 0.0
+        tokens = 0
+        session.student.train()
+        self.objective.train()
+        for part in range(job.accumulate):
+            session.share = (self.processes.index * job.accumulate + part, self.processes.count * job.accumulate)
+            self.objective.begin(step)
+            batch = self.objective.batch(step)
+            given = self.objective.teach(batch)
+            loss, plain = self.objective(batch, given)
+            value = float(loss.detach())
+            if not np.isfinite(value):
+                path = Path(job.output) / "checkpoint.pt"
+                raise TrainingFailed(f"loss: expected a number at step {step}, got {value}; the last checkpoint is kept at {path}")
+            (loss / job.accumulate if job.accumulate > 1 else loss).backward()
+            total, entropy = total + value / job.accumulate, entropy + float(plain.detach()) / job.accumulate
+            tokens += batch.ids.numel() * self.processes.count
+        trained = [*session.student.parameters(), *self.objective.parameters()]
+        self.processes.average(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        factor = learning_rate_factor(step, job)
+        for optimizer, peak in zip(self.optimizers, (job.learning_rate, job.embedding_learning_rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
+        return self.processes.mean(total), self.processes.mean(entropy), tokens
+
+    def finish(self) -> None:
+        """Writes a Hugging Face student in its own format beside the checkpoint."""
+        student = self.session.student
+        if hasattr(student, "save") and self.processes.first:
+            student.save(Path(self.session.job.output) / "model")
+            if self.session.tokenizer is not None:
+                self.session.tokenizer.save(str(Path(self.session.job.output) / "model" / "tokenizer.json"))
 
 
 def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, adaptive_threads: bool = False) -> list[float]:
@@ -138,89 +207,66 @@ def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, ada
     Emits ``{"event": "step", step, loss, crossEntropy, tokensPerSecond, etaS}`` every ten steps and
     ``start``, ``checkpoint`` and ``end`` events. Returns the losses of the steps done in this call.
     ``stop_after`` ends early after so many steps, as a kill would (for tests). Raises ``JobError``
-    for rows that do not fit the model and ``TrainingFailed`` on a loss that is not finite.
+    for what is missing or does not fit and ``TrainingFailed`` on a loss that is not finite, on memory and disk that do
+    not suffice.
     """
     keep_freed_memory()
-    torch.manual_seed(job.seed)
-    rows = PackedRows.load(job.rows)
-    if rows.ids.shape[1] > job.shape.context:
-        raise JobError(f"rows: expected at most {job.shape.context} tokens a row, got {rows.ids.shape[1]}")
-    if int(rows.ids.max()) >= job.shape.vocabulary:
-        raise JobError(f"rows: expected token ids under {job.shape.vocabulary}, got {int(rows.ids.max())}")
-    model = Llama(job.shape)
-    optimizers = build_optimizers(model, job)
+    run = Run.open(job, emit, adaptive_threads)
+    session, processes = run.session, run.processes
+    emit = session.emit
     path = Path(job.output) / "checkpoint.pt"
-    first, earlier = 0, 0.0
-    if path.is_file():
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        if stored["shape"] != job.shape.to_json():
-            raise JobError(f"shape: expected that of the checkpoint {stored['shape']}, got {job.shape.to_json()}")
-        model.load_state_dict(stored["model"])
-        for optimizer, state in zip(optimizers, stored["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        first, earlier = stored["step"], stored["seconds"]
-    elif job.initial:
-        model.load_state_dict(load_model(job.initial).state_dict())
-    teacher = load_model(job.teacher) if job.teacher else None
-    if teacher is not None and teacher.shape.vocabulary != job.shape.vocabulary:
-        raise JobError(f"teacher: expected a vocabulary of {job.shape.vocabulary}, got {teacher.shape.vocabulary}")
-
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=job.precision == "bf16")
-
-    def loss_of(ids: Tensor, documents: Tensor, weight: Tensor, laws: Tensor | None) -> tuple[Tensor, Tensor]:
-        with mixed:
-            return token_loss(model, laws, ids, documents, weight, job)
-
-    def laws_of(ids: Tensor, documents: Tensor) -> Tensor:
-        with mixed:
-            return teacher(ids, document_mask(documents))
-
-    if job.compile:
-        torch._inductor.config.cpp.dynamic_threads = adaptive_threads
-        loss_of, laws_of = torch.compile(loss_of), torch.compile(laws_of)
-    emit({"event": "start", "name": job.name, "parameters": model.parameter_count(), "rows": len(rows), "tokens": rows.tokens, "fromStep": first, "steps": job.steps})
+    first, earlier = run.resume(path)
+    session.share = (processes.index * job.accumulate, processes.count * job.accumulate)
+    run.objective.prepare()
+    if session.tokenizer is not None and processes.first:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        session.tokenizer.save(str(path.with_name("tokenizer.json")))
+    rows = session.rows
+    emit({"event": "start", "name": job.name, "parameters": session.student.parameter_count(), "rows": len(rows) if rows else 0, "tokens": rows.tokens if rows else 0,
+          "fromStep": first, "steps": job.steps})
     losses: list[float] = []
+    read = 0
     started = lap = time.time()
     threads = ThreadChoice(torch.get_num_threads()) if adaptive_threads else None
-    with stop_signals() as stop_wanted:
+    with stop_signals() as stop_wanted, memory_errors(path):
         for step in range(first, job.steps):
             if threads:
                 torch.set_num_threads(threads.begin())
-            chosen = row_order(len(rows), step, job.batch_rows, job.seed)
-            ids = torch.from_numpy(rows.ids[chosen].astype(np.int64))
-            documents = torch.from_numpy(rows.document[chosen].astype(np.int64))
-            weight = torch.from_numpy(rows.weight[chosen])
-            laws = None
-            if teacher is not None:
-                with torch.no_grad():
-                    laws = laws_of(ids, documents)
-            loss, entropy = loss_of(ids, documents, weight, laws)
-            value = float(loss.detach())
-            if not np.isfinite(value):
-                raise TrainingFailed(f"loss: expected a number at step {step}, got {value}; the last checkpoint is kept at {path}")
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            factor = learning_rate_factor(step, job)
-            for optimizer, peak in zip(optimizers, (job.learning_rate, job.embedding_learning_rate), strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = peak * factor
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=False)
+            value, entropy, tokens = run.step(step)
             losses.append(value)
+            read += tokens
             if threads:
                 threads.end()
             done = step + 1
             if done % 10 == 0 or done == job.steps:
                 now = time.time()
                 taken, lap = now - lap, now
-                speed = job.batch_rows * ids.shape[1] * min(10, len(losses)) / max(taken, 1e-9)
-                emit({"event": "step", "step": done, "loss": round(float(np.mean(losses[-10:])), 5), "crossEntropy": round(float(entropy.detach()), 5),
-                      "tokensPerSecond": round(speed), "etaS": round((job.steps - done) * job.batch_rows * ids.shape[1] / speed)})
+                speed = read / max(taken, 1e-9)
+                per_step = read / min(10, len(losses))
+                read = 0
+                emit({"event": "step", "step": done, "loss": round(float(np.mean(losses[-10:])), 5), "crossEntropy": round(entropy, 5),
+                      "tokensPerSecond": round(speed), "etaS": round((job.steps - done) * per_step / speed)})
             if done % job.checkpoint_every == 0 or done == job.steps or stop_wanted:
-                save_checkpoint(path, model, optimizers, done, job, earlier + time.time() - started)
+                if processes.first:
+                    save_checkpoint(path, run, done, earlier + time.time() - started)
+                processes.wait()
                 emit({"event": "checkpoint", "step": done, "path": str(path)})
             if stop_wanted or (stop_after is not None and len(losses) >= stop_after):
                 emit({"event": "stopped", "step": done})
                 return losses
+    run.finish()
     emit({"event": "end", "step": job.steps, "seconds": round(earlier + time.time() - started, 1)})
     return losses
+
+
+@contextlib.contextmanager
+def memory_errors(path: Path) -> Iterator[None]:
+    """Turns running out of memory into ``TrainingFailed`` (memory_short)."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as cause:
+        raise TrainingFailed(f"memory: expected enough for a step, got none left; the last checkpoint is kept at {path}", "memory_short") from cause
+    except RuntimeError as cause:
+        if isinstance(cause, TrainingFailed) or "can't allocate memory" not in str(cause):
+            raise
+        raise TrainingFailed(f"memory: expected enough for a step, got none left; the last checkpoint is kept at {path}", "memory_short") from cause
