@@ -45,9 +45,9 @@ after(() => rmSync(work, { recursive: true, force: true }));
 
 test('the package holds what runs and nothing else, under 45 MB', () => {
   const paths = packed?.files.map(({ path }) => path) ?? [];
-  for (const needed of ['package.json', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/store/sqlite-worker.js']) assert.ok(paths.includes(needed), needed);
+  for (const needed of ['package.json', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/store/sqlite-worker.js', 'trainer/job.schema.json', 'trainer/requirements.txt', 'trainer/tandem_trainer/train.py']) assert.ok(paths.includes(needed), needed);
   if (noBundled === false) for (const needed of ['weights/small/model.gguf', 'weights/large/model.gguf']) assert.ok(paths.includes(needed), needed);
-  assert.deepEqual(paths.filter((path) => !/^(dist|docs|weights)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)), []);
+  assert.deepEqual(paths.filter((path) => !/^(dist|docs|weights|trainer)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)), []);
   assert.deepEqual(paths.filter((path) => /\.test\.|\.map$|\.ts$/.test(path) && !path.endsWith('.d.ts')), []);
   assert.ok((packed?.size ?? Infinity) < 45e6, `${packed?.size} bytes`);
 });

@@ -66,6 +66,8 @@ export async function buildProgram(terminal: Terminal, wanted: (name: string) =>
     else command.action(() => undefined);
     program.addCommand(command);
   }
+  // what stands after `train tool <command>` belongs to that command, also where an option of ours has the same name
+  if (wanted('train') && wanted('tool')) program.enablePositionalOptions();
   program.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 mistake in the command line, 130 ended by Ctrl-C.');
   return program;
 }

@@ -1,81 +1,52 @@
-/** `tandem train router`: a router file from rows of recorded answers. */
-import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+/**
+ * `tandem train`: runs a job of the trainer and shows how far it is; `--setup` makes the Python that it needs; `tool` calls the trainer's
+ * other commands; `router` trains a router in this process, without Python.
+ */
+import { setupHint } from '../train/place.ts';
 import { fail } from '../errors.ts';
-import { systemClock } from '../system/clock.ts';
 import { examples, type DefineCommand } from './help.ts';
-import { note, print, printJson, type Terminal } from './terminal.ts';
-
-interface RouterOptions {
-  readonly data?: string;
-  readonly set?: string;
-  readonly from?: string;
-  readonly out?: string;
-  readonly weak?: string;
-  readonly strong?: string;
-  readonly router: string;
-  readonly folds: string;
-  readonly seed: string;
-  readonly json?: boolean;
-}
+import { define as defineRouter } from './train/router.ts';
+import { runJob, type JobOptions } from './train/run-job.ts';
+import { runSetup, type SetupCommandOptions } from './train/set-up.ts';
+import { runTool } from './train/tool.ts';
 
 /** Defines the command. */
 export const define: DefineCommand = (command, terminal) => {
   command
-    .command('router')
-    .summary('train a router on recorded answers')
-    .description('Train a router on recorded answers and write it to a file that the recipe "route" can use.')
-    .option('--data <file>', 'rows as JSON lines, as for tandem bench route')
-    .option('--set <name>', 'a public set instead, with --from')
-    .option('--from <folder>', 'folder that holds the public sets')
-    .option('--out <file>', 'where to write the router')
-    .option('--weak <member>', 'the cheap member (default: the worst of the rows)')
-    .option('--strong <member>', 'the dear member (default: the best of the rows)')
-    .option('--router <name>', 'how it learns (see tandem bench route --help)', 'ensemble')
-    .option('--folds <n>', 'folds for metric, calibration and promises', '5')
-    .option('--seed <n>', 'of everything drawn', '1')
-    .option('-j, --json', 'print the card as JSON')
+    .enablePositionalOptions()
+    .argument('[job]', 'job file (JSON; trainer/job.schema.json describes its fields)')
+    .option('--resume', 'go on from the checkpoint in the job\'s output folder')
+    .option('-j, --json', 'pass the events of the trainer on, one JSON object a line')
+    .option('--setup', 'make the virtual environment of the trainer, then leave')
+    .option('--python <file>', 'with --setup: the Python to build on (default: the first in the path that is new enough)')
+    .option('--index <url>', 'with --setup: a package index to use besides pip\'s own, such as PyTorch\'s for builds without CUDA')
+    .addHelpText('after', trainHelp)
+    .action((job: string | undefined, options: JobOptions & SetupCommandOptions & { readonly setup?: boolean }) => {
+      if (options.setup === true) return runSetup(terminal, options);
+      return runJob(terminal, job ?? fail('usage', `tandem train needs a job file (or --setup: ${setupHint}).`), options);
+    });
+  command
+    .command('tool')
+    .summary('call another command of the trainer')
+    .description('Call another command of the trainer, such as pack, grow, merge, prune, quantize or export. What stands after it is passed on.')
+    .argument('<command>', 'name of the command; "help" lists them')
+    .argument('[arguments...]', 'its arguments')
+    .allowUnknownOption()
+    .passThroughOptions()
     .helpOption('-h, --help', 'print help')
-    .addHelpText('after', examples(['tandem train router --data rows.jsonl --out router.bin', 'train, and print the card']))
-    .action((options: RouterOptions) => train(terminal, options));
-  command.addHelpText('after', examples(['tandem train router --data rows.jsonl --out router.bin', 'train a router']));
+    .addHelpText('after', examples(['tandem train tool help', 'list the commands'], ['tandem train tool grow --help', 'the options of one']))
+    .action((name: string, rest: readonly string[]) => runTool(terminal, name, rest));
+  defineRouter(command, terminal);
 };
 
-async function train(terminal: Terminal, options: RouterOptions): Promise<void> {
-  const [{ rowsOf, pairOf, learnerOf, wholeNumber }, { lessonOf }, { foldsOf }, { trainRouter }, { encode }, { measureOrdered, ordered }, { apgrInterval }] = await Promise.all([
-    import('../bench/route-options.ts'),
-    import('../bench/route.ts'),
-    import('../bench/rows.ts'),
-    import('../assign/training.ts'),
-    import('../assign/trained.ts'),
-    import('../bench/metrics/curve.ts'),
-    import('../bench/metrics/bootstrap.ts'),
-  ]);
-  const out = resolve(terminal.cwd, options.out ?? fail('usage', '--out <file> says where to write the router.'));
-  const { rows, name } = rowsOf({ ...(options.data === undefined ? {} : { data: resolve(terminal.cwd, options.data) }), ...(options.set === undefined ? {} : { set: options.set }), ...(options.from === undefined ? {} : { from: resolve(terminal.cwd, options.from) }) });
-  const pair = pairOf(rows, options);
-  const seed = wholeNumber(options.seed, '--seed', 0);
-  const folds = foldsOf(rows, wholeNumber(options.folds, '--folds', 2), `${pair.weak}|${pair.strong}|folds|${seed}`);
-  if (options.json !== true) note(terminal, `${name}: ${rows.length} rows, ${pair.weak} -> ${pair.strong}; training ...`);
-  const trained = trainRouter({
-    lesson: lessonOf(rows, { ...pair, seed }),
-    learner: learnerOf(options.router),
-    ...pair,
-    folds,
-    dataName: name,
-    now: systemClock.wallMs(),
-    metric(score, weak, strong) {
-      const order = ordered({ score, weak, strong });
-      return { value: measureOrdered(order).figures.apgr, ...apgrInterval(order, seed, 400) };
-    },
-  });
-  const bytes = encode(trained);
-  writeFileSync(out, bytes);
-  if (options.json === true) return printJson(terminal, trained.card);
-  const { metric, calibrationError, promises, date } = trained.card;
-  print(
-    terminal,
-    `${trained.card.kind} router of ${date}, ${(bytes.length / 1e6).toFixed(2)} MB: APGR ${metric.value.toFixed(3)} (${metric.low.toFixed(3)} to ${metric.high.toFixed(3)}, ${metric.folds} folds), calibration error ${calibrationError.toFixed(3)}.`,
-    ...promises.map(({ lossMax, confidence, threshold, smallShare, expiresAt }) => `At most ${(100 * lossMax).toFixed(1)} points worse than always ${pair.strong}, with ${(100 * confidence).toFixed(0)} % confidence: threshold ${threshold.toFixed(3)}, ${(100 * smallShare).toFixed(1)} % of the calls stay with ${pair.weak}; stands until ${expiresAt.slice(0, 10)}.`),
-  );
-}
+const trainHelp = [
+  examples(
+    ['tandem train --setup', 'once: make the Python environment'],
+    ['tandem train job.json', 'run a job'],
+    ['tandem train job.json --resume', 'go on from its last checkpoint'],
+    ['tandem train router --data rows.jsonl --out router.bin', 'train a router; needs no Python'],
+  ),
+  '',
+  'Ctrl-C ends a run after the step under way, with a checkpoint; a second Ctrl-C does not wait for it.',
+  'Variables: TANDEM_TRAINER_PYTHON (a Python that has the packages), TANDEM_CACHE (folder of the environment). See docs/training.md.',
+].join('\n');
