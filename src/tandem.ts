@@ -51,6 +51,8 @@ export interface Overrides {
   readonly store?: Store;
   /** More recipes, or others in place of ours, by id. */
   readonly recipes?: ReadonlyMap<string, Recipe>;
+  /** Memory of the keys' accounts (`accountBytes` of `policy/account-memory.ts`), where several threads serve the same keys. Default: its own. */
+  readonly accounts?: SharedArrayBuffer;
   /** Called with each finished trace, after it was queued for the store. */
   readonly onTrace?: (record: TraceRecord) => void;
 }
@@ -100,7 +102,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   const recipes = new Map([...registry, ...trained, ...(overrides.recipes ?? [])]);
   const meter = createMeter({ clock });
   const exporter = createExporter(config.telemetry, { env });
-  const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env });
+  const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
   const stages: Stages = {
     admit: admission.admit,
     guardInput: createInputGuard(config.guard),

@@ -6,25 +6,21 @@
  */
 import { fail, TandemError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
+import type { AccountMemory } from './account-memory.ts';
 import type { KeySettings } from './keys.ts';
-import { SlidingWindow } from './sliding-window.ts';
 
-const windowMs = 60_000;
 const dayMs = 86_400_000;
 
 /** What one key has used. */
 export class Account {
   readonly #settings: KeySettings;
-  readonly #requests = new SlidingWindow(windowMs);
-  readonly #tokens = new SlidingWindow(windowMs);
-  #runningTokens = 0;
-  #spentUsd = 0;
-  #day = -1;
+  readonly #memory: AccountMemory;
   #loading: Promise<void> | undefined;
 
-  /** @param settings limits of the key */
-  constructor(settings: KeySettings) {
+  /** @param settings limits of the key @param memory where its numbers lie */
+  constructor(settings: KeySettings, memory: AccountMemory) {
     this.#settings = settings;
+    this.#memory = memory;
   }
 
   /** Whether anything of this key is limited. */
@@ -35,19 +31,25 @@ export class Account {
 
   /** Reads what the key has spent today, once; gives a promise only while that is under way. @throws {TandemError} store_failed */
   prepare(store: Store, wallMs: number): Promise<void> | undefined {
+    if (this.#settings.costUsdPerDay === undefined) return undefined;
+    const memory = this.#memory;
     const day = Math.floor(wallMs / dayMs);
-    if (this.#settings.costUsdPerDay === undefined || (this.#day !== -1 && this.#loading === undefined)) {
-      if (this.#day !== -1 && day > this.#day) {
-        this.#day = day;
-        this.#spentUsd = 0;
+    const known = memory.locked(() => {
+      if (memory.day !== undefined && day > memory.day) {
+        memory.day = day;
+        memory.spentUsd = 0;
       }
-      return undefined;
-    }
+      return memory.day !== undefined;
+    });
+    if (known) return undefined;
     this.#loading ??= store.spentUsd(this.#settings.name, day * dayMs).then(
       (spentUsd) => {
-        this.#spentUsd += spentUsd;
-        this.#day = day;
         this.#loading = undefined;
+        memory.locked(() => {
+          if (memory.day !== undefined) return; // another thread was first
+          memory.spentUsd += spentUsd;
+          memory.day = day;
+        });
       },
       (cause: unknown) => {
         this.#loading = undefined;
@@ -59,25 +61,32 @@ export class Account {
 
   /** Takes a request in. @param promptTokens estimated @throws {TandemError} rate_limited, budget_exhausted */
   enter(promptTokens: number, nowMs: number, wallMs: number): void {
-    const { name, requestsPerMinute, tokensPerMinute, costUsdPerDay } = this.#settings;
-    if (requestsPerMinute !== undefined && this.#requests.sum(nowMs) + 1 > requestsPerMinute) {
-      fail('rate_limited', { message: `The key "${name}" may send ${requestsPerMinute} requests a minute.`, retryAfterMs: this.#requests.untilAtMost(requestsPerMinute - 1, nowMs) });
-    }
-    if (tokensPerMinute !== undefined && this.#tokens.sum(nowMs) + this.#runningTokens + promptTokens > tokensPerMinute) {
-      const room = Math.max(0, tokensPerMinute - this.#runningTokens - promptTokens);
-      fail('rate_limited', { message: `The key "${name}" may use ${tokensPerMinute} tokens a minute.`, retryAfterMs: Math.max(1_000, this.#tokens.untilAtMost(room, nowMs)) });
-    }
-    if (costUsdPerDay !== undefined && this.#spentUsd >= costUsdPerDay) {
-      fail('budget_exhausted', { message: `The key "${name}" may spend ${costUsdPerDay} dollars a day.`, retryAfterMs: dayMs - (wallMs % dayMs) });
-    }
-    if (requestsPerMinute !== undefined) this.#requests.add(1, nowMs);
-    this.#runningTokens += promptTokens;
+    const { name, requestsPerMinute = 0, tokensPerMinute = 0, costUsdPerDay } = this.#settings;
+    const memory = this.#memory;
+    memory.locked(() => {
+      const { requests, tokens, runningTokens } = memory;
+      if (requests !== undefined && requests.sum(nowMs) + 1 > requestsPerMinute) {
+        fail('rate_limited', { message: `The key "${name}" may send ${requestsPerMinute} requests a minute.`, retryAfterMs: requests.untilAtMost(requestsPerMinute - 1, nowMs) });
+      }
+      if (tokens !== undefined && tokens.sum(nowMs) + runningTokens + promptTokens > tokensPerMinute) {
+        const room = Math.max(0, tokensPerMinute - runningTokens - promptTokens);
+        fail('rate_limited', { message: `The key "${name}" may use ${tokensPerMinute} tokens a minute.`, retryAfterMs: Math.max(1_000, tokens.untilAtMost(room, nowMs)) });
+      }
+      if (costUsdPerDay !== undefined && memory.spentUsd >= costUsdPerDay) {
+        fail('budget_exhausted', { message: `The key "${name}" may spend ${costUsdPerDay} dollars a day.`, retryAfterMs: dayMs - (wallMs % dayMs) });
+      }
+      requests?.add(1, nowMs);
+      memory.runningTokens = runningTokens + promptTokens;
+    });
   }
 
   /** A request that was taken in has ended. @param promptTokens what `enter` was told */
   leave(promptTokens: number, usedTokens: number, costUsd: number, nowMs: number): void {
-    this.#runningTokens -= promptTokens;
-    this.#spentUsd += costUsd;
-    if (this.#settings.tokensPerMinute !== undefined && usedTokens > 0) this.#tokens.add(usedTokens, nowMs);
+    const memory = this.#memory;
+    memory.locked(() => {
+      memory.runningTokens -= promptTokens;
+      memory.spentUsd += costUsd;
+      if (usedTokens > 0) memory.tokens?.add(usedTokens, nowMs);
+    });
   }
 }

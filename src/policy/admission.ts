@@ -13,6 +13,7 @@ import type { Store } from '../store/store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Span, TraceRecord } from '../trace/trace.ts';
 import { Account } from './account.ts';
+import { accountMemories, type AccountMemory } from './account-memory.ts';
 import { AnswerLength } from './answer-length.ts';
 import { KeyRing, type KeySettings } from './keys.ts';
 import { mergePolicy } from './merge-policy.ts';
@@ -27,6 +28,8 @@ export interface AdmissionParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Memory of the keys' accounts (`accountBytes`), where several threads serve the same keys. Default: its own. */
+  readonly accounts?: SharedArrayBuffer;
 }
 
 /** A caller outside a request, such as one that lists models or traces. */
@@ -80,7 +83,8 @@ class Desk implements Admission {
     this.#ring = new KeyRing(config.gateway.keys, env);
     this.#names = new ModelNames(config, team, recipes);
     this.#length = new AnswerLength(config.policy, team);
-    this.#accounts = new Map(this.#ring.keys.map(({ settings }) => [settings, new Account(settings)]));
+    const memories = accountMemories(config.gateway.keys, parts.accounts);
+    this.#accounts = new Map(this.#ring.keys.map(({ settings }, index) => [settings, new Account(settings, memories[index] as AccountMemory)]));
     this.#plainPolicy = mergePolicy(config.policy, {}, team);
   }
 
