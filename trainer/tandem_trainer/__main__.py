@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bundle, grow, import_gguf, job_schema, pair, verify
+from . import adapter_files, bundle, grow, import_gguf, job_schema, pair, verify
 from .data import heldout, sources
 from .evaluate import evaluate_pair, perplexity
 from .export_gguf import QUANTIZATIONS, export
@@ -21,7 +21,7 @@ WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
-TOOLS = (grow, import_gguf, job_schema)
+TOOLS = (adapter_files, grow, import_gguf, job_schema)
 
 
 def build_parser() -> argparse.ArgumentParser:

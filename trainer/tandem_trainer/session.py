@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from .adapters import attach, load_adapted, merge_adapters
 from .data.packing import PackedRows
 from .errors import JobError
 from .hf import HfCausal, hf_from_config, is_hf_folder, load_hf
@@ -21,7 +22,7 @@ from .tokenizer import load_tokenizer
 
 
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> Llama | HfCausal:
-    """The model of a checkpoint folder or of a Hugging Face folder, in evaluation mode.
+    """The model of a checkpoint folder or of a Hugging Face folder, in evaluation mode; adapters of a run are merged.
 
     Raises ``JobError`` when there is none, or when the file is damaged.
     """
@@ -31,6 +32,8 @@ def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> Llama 
             return load_hf(folder, dtype)
         raise JobError(f"checkpoint: expected the file {path}, found nothing", "file_missing")
     stored = read_checkpoint(path)
+    if stored.get("job", {}).get("adapter"):
+        return merge_adapters(load_adapted(folder)[0]).to(dtype).eval()
     model = empty_model(stored["shape"])
     model.load_state_dict(stored["model"])
     return model.to(dtype).eval()
@@ -52,11 +55,17 @@ def empty_model(shape: dict) -> Llama | HfCausal:
 
 
 def first_student(job: Job) -> Llama | HfCausal:
-    """The student before its first step: seeded fresh weights, or those of ``initial``.
+    """The student before its first step: seeded fresh weights, or those of ``initial``, frozen with the job's ``adapter`` on it.
 
     Raises ``JobError`` when ``initial`` has another shape than the job says.
     """
     torch.manual_seed(job.seed)
+    model = first_weights(job)
+    return attach(model, job.adapter, job.seed) if job.adapter is not None else model
+
+
+def first_weights(job: Job) -> Llama | HfCausal:
+    """As ``first_student``, without the adapter."""
     if job.shape is None:
         return load_model(job.initial)
     model = Llama(job.shape)

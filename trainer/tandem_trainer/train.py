@@ -56,12 +56,12 @@ def build_optimizers(model: nn.Module, job: Job, extra: Sequence[nn.Parameter] =
     """Muon for the matrices of the blocks, AdamW for the embedding, the head, the norms and the objective's ``extra``.
 
     With ``optimizer`` ``adamw`` the matrices are AdamW's too. The first one's peak rate is ``learning_rate``, the
-    second one's ``embedding_learning_rate``.
+    second one's ``embedding_learning_rate``. Adapters are AdamW's: A in the first, B in the second.
     """
-    apart = [name for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name or "lm_head" in name]
+    apart = [name for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name or "lm_head" in name or ".lora_b" in name]
     matrices = [p for name, p in model.named_parameters() if name not in apart and p.requires_grad]
     rest = [p for name, p in model.named_parameters() if name in apart and p.requires_grad] + list(extra)
-    first = Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay) if job.optimizer == "muon" else torch.optim.AdamW(
+    first = Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay) if job.optimizer == "muon" and job.adapter is None else torch.optim.AdamW(
         matrices, lr=job.learning_rate, betas=(0.9, 0.95), weight_decay=job.weight_decay, fused=True)
     return [first, torch.optim.AdamW(rest, lr=job.embedding_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
 
