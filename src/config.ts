@@ -101,7 +101,16 @@ const recorded = z
   })
   .describe('Answers that a real model gave, replayed.');
 
-const member = z.discriminatedUnion('engine', [llama, openai, aiSdk, recorded]);
+const staticTable = z
+  .strictObject({
+    engine: z.literal('static'),
+    file: z.string().min(1).default('bundled:embedder').describe('Path of a table that the trainer wrote, relative to the configuration; or `bundled:embedder`.'),
+    place: z.literal('device').default('device').describe('In process, so always `device`.'),
+    ...common,
+  })
+  .describe('Vectors from a table of pieces, without a model call (level Emb only; docs/embedder.md).');
+
+const member = z.discriminatedUnion('engine', [llama, openai, aiSdk, recorded, staticTable]);
 
 const key = z.strictObject({
   name: name.describe('Name that traces and metrics show.'),
@@ -194,7 +203,7 @@ export type MemberConfig = Config['members'][string];
 
 /** The bundled pair: what runs when no configuration exists. Two prompts at once keep an idle gateway under 250 MB. */
 export const bundledMembers: ConfigInput['members'] = {
-  small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft', 'embed'], embeddings: true, sequencesMax: 2 },
+  small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft'], embeddings: true, sequencesMax: 2 },
   large: { engine: 'llama', file: 'bundled:large', roles: ['large'], sequencesMax: 2 },
 };
 

@@ -6,6 +6,7 @@ import { fail, TandemError } from './errors.ts';
 import type { MaskedText, Received } from './exchange.ts';
 import type { AnyMember, Team } from './models/team.ts';
 import { offers } from './models/team.ts';
+import { embedModelId } from './policy/resolve-model.ts';
 import type { TokenUsage } from './models/port.ts';
 import type { Journey, Stages } from './pipeline.ts';
 import type { Meter } from './trace/index.ts';
@@ -13,7 +14,10 @@ import type { Clock } from './system/clock.ts';
 
 /** What is to be embedded. */
 export interface EmbeddingRequest {
-  /** A member id, or a `tandem/…` id for the first member that offers vectors. */
+  /**
+   * A member id; `tandem/embed` for the first member in the role `embed`, else the bundled table; another `tandem/…` id for
+   * the first member that offers vectors.
+   */
   readonly model: string;
   /** 1 to 2048 texts. */
   readonly texts: readonly string[];
@@ -58,7 +62,8 @@ export async function embedTexts(ware: Kitchenware, request: EmbeddingRequest, j
   const admitted = await stages.admit(received, journey, root);
   const guarded = await stages.guardInput(admitted, root);
   const { veiled } = await stages.mask(guarded, root);
-  const member = embedderFor(ware.team, admitted.model, admitted.policy.limits.places);
+  const { places } = admitted.policy.limits;
+  const member = admitted.model === embedModelId ? await anyEmbedder(ware.team, places) : embedderFor(ware.team, admitted.model, places);
   journey.trace.runs('embed');
   const span = root.child(`call ${member.id}`, 'call', { member: member.id, place: member.model.place });
   const reading = meter.start(member);
@@ -80,6 +85,14 @@ async function call(member: AnyMember, raw: readonly string[], masked: readonly 
   const size = dimensions === undefined ? {} : { dimensions };
   if (model.embed === undefined) fail('ability_missing', `Member ${member.id} does not offer vectors (level Emb).`);
   return model.place === 'cloud' ? model.embed({ texts: masked, ...size }, { signal }) : model.embed({ texts: raw, ...size }, { signal });
+}
+
+/** The first member in the role `embed` that may be asked, else the bundled table, which every deployment has. */
+async function anyEmbedder(team: Team, places: readonly string[] | undefined): Promise<AnyMember> {
+  const found = team.inRole('embed').find((member) => offers(member, 'Emb') && (places === undefined || places.includes(member.model.place)));
+  if (found !== undefined) return found;
+  if (places !== undefined && !places.includes('device')) fail('ability_missing', { message: 'No member that the policy allows offers vectors (level Emb).', param: 'model' });
+  return (await import('./models/static/bundled-member.ts')).bundledEmbedMember(embedModelId);
 }
 
 function embedderFor(team: Team, model: string, places: readonly string[] | undefined): AnyMember {

@@ -16,6 +16,7 @@ import { createMask } from './privacy/index.ts';
 import { createKitchen, registry } from './recipes/index.ts';
 import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith } from './recipes/route.ts';
+import { embedModelId } from './policy/resolve-model.ts';
 import { embedTexts, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
 import { openStore } from './store/index.ts';
 import type { Store } from './store/store.ts';
@@ -26,7 +27,7 @@ import { Trace, type TraceRecord } from './trace/trace.ts';
 export interface ModelCard {
   /** `tandem/<recipe>`, a member id, or an alias. */
   readonly id: string;
-  readonly kind: 'recipe' | 'member' | 'alias';
+  readonly kind: 'recipe' | 'member' | 'alias' | 'embedder';
   /** One sentence. */
   readonly about: string;
 }
@@ -170,6 +171,7 @@ class TandemRuntime implements Runtime {
     const { team, recipes, config } = this.#built;
     return [
       ...[...recipes.values()].filter((recipe) => unmetNeeds(recipe, team).length === 0).map((recipe) => ({ id: `tandem/${recipe.id}`, kind: 'recipe' as const, about: recipe.summary })),
+      { id: embedModelId, kind: 'embedder' as const, about: aboutEmbed(team) },
       ...team.members.map((member) => ({ id: member.id, kind: 'member' as const, about: aboutMember(member) })),
       ...Object.entries(config.aliases).map(([id, target]) => ({ id, kind: 'alias' as const, about: `Answers as ${target}.` })),
     ];
@@ -274,6 +276,11 @@ class Watched implements AsyncIterableIterator<Part, undefined> {
     this.#open = false;
     this.#finish(error);
   }
+}
+
+function aboutEmbed(team: Team): string {
+  const member = team.inRole('embed').find((each) => offers(each, 'Emb'));
+  return `Vectors for texts (/v1/embeddings): ${member === undefined ? 'the bundled static embedder' : `member ${member.id}`}.`;
 }
 
 function aboutMember(member: AnyMember): string {

@@ -38,6 +38,8 @@ export async function openModel(id: string, settings: MemberConfig, context: Eng
       return (await import('./ai-sdk/index.ts')).openAiSdkModel(id, settings, context);
     case 'recorded':
       return (await import('./recorded/index.ts')).openRecordedModel(id, settings, context);
+    case 'static':
+      return (await import('./static/index.ts')).openStaticModel(id, settings, context);
   }
 }
 

@@ -129,7 +129,7 @@ export interface Session {
 export interface Model<P extends Place = Place> {
   /** Unique in the team. */
   readonly id: string;
-  /** The engine's name: `llama`, `openai`, `ai-sdk`, `recorded`. */
+  /** The engine's name: `llama`, `openai`, `ai-sdk`, `recorded`, `static`. */
   readonly engine: string;
   readonly place: P;
   readonly abilities: Abilities;

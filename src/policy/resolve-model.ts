@@ -3,6 +3,9 @@ import type { Config } from '../config.ts';
 import { fail } from '../errors.ts';
 import type { Team } from '../models/team.ts';
 
+/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
+export const embedModelId = 'tandem/embed';
+
 /** Aliases may lead to aliases, this often. */
 const stepsMax = 8;
 
@@ -13,7 +16,7 @@ export class ModelNames {
   readonly #defaultModel: string;
 
   constructor(config: Pick<Config, 'aliases' | 'defaultModel'>, team: Team, recipes: ReadonlySet<string>) {
-    this.#known = new Set([...[...recipes].map((id) => `tandem/${id}`), ...team.members.map(({ id }) => id)]);
+    this.#known = new Set([...[...recipes].map((id) => `tandem/${id}`), embedModelId, ...team.members.map(({ id }) => id)]);
     this.#aliases = new Map(Object.entries(config.aliases));
     this.#defaultModel = config.defaultModel;
     for (const alias of this.#aliases.keys()) {
