@@ -9,10 +9,12 @@ import tempfile
 from pathlib import Path
 
 from . import adapter_files, bundle, grow, import_gguf, job_schema, pair, verify
+from .calibrate import fit_temperature, fold_temperature
 from .data import heldout, sources
-from .evaluate import evaluate_pair, perplexity
+from .evaluate import evaluate_family, evaluate_intents, perplexity
 from .export_gguf import QUANTIZATIONS, export
 from .job import JobError, read_job
+from .model import Llama
 from .tokenizer import load_tokenizer
 from .train import TrainingFailed, load_model, print_event, train
 
@@ -71,9 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_verify(checkpoint: Path, tokenizer_path: Path, server: Path, root: Path, quantization: str, positions: int, texts: int) -> dict:
+def run_verify(model: Llama, tokenizer_path: Path, server: Path, root: Path, quantization: str, positions: int, texts: int) -> dict:
     """Exports f32 and ``quantization`` to a temporary folder and compares both with torch."""
-    model, tokenizer = load_model(checkpoint), load_tokenizer(tokenizer_path)
+    tokenizer = load_tokenizer(tokenizer_path)
     stories = sources.tinystories(root, "held-out")
     chats = [
         "<|im_start|>user\n" + example.prompt[-1][1] + "<|im_end|>\n<|im_start|>assistant\n" + example.expected + "<|im_end|>\n"
@@ -100,24 +102,31 @@ def run_verify(checkpoint: Path, tokenizer_path: Path, server: Path, root: Path,
 
 
 def run_bundle(recipe: dict, root: Path, work: Path, weights: Path, server: Path | None) -> dict:
-    """Exports, evaluates, verifies and describes the trained members under ``weights``."""
+    """Calibrates, exports, evaluates, verifies and describes the trained members under ``weights``."""
     tokenizer = load_tokenizer(work / "tokenizer.json")
     examples, openings = heldout.read(weights / "evaluation" / "heldout.jsonl"), heldout.story_openings(root)
+    dev = heldout.build_dev(root, {example.key for example in examples})
     folders = {member: Path(pair.member_jobs(recipe, member, work)[-1].output) for member in recipe["members"]}
-    models = {member: load_model(folder) for member, folder in folders.items()}
+    models, fitted = {}, {}
+    for member, folder in folders.items():
+        model = load_model(folder)
+        fitted[member] = fit_temperature(model, tokenizer, dev)
+        models[member] = fold_temperature(model, fitted[member]["temperature"])
     kinds = {member: recipe["members"][member].get("quantization", "q8_0") for member in models}
     shipped = {member: bundle.rounded(model, kinds[member]) for member, model in models.items()}
-    report = evaluate_pair(shipped["small"], shipped["large"], tokenizer, examples, openings)
-    stories = sources.tinystories(root, "held-out")
+    report = evaluate_family(shipped, tokenizer, examples, openings, dev)
+    stories, intents = sources.tinystories(root, "held-out"), sources.clinc150(root, "test")
     for member in models:
-        report[member]["tinystoriesPerplexity"] = round(perplexity(shipped[member], tokenizer, stories), 3)
+        report[member] |= {
+            "tinystoriesPerplexity": round(perplexity(shipped[member], tokenizer, stories), 3), "temperature": fitted[member]["temperature"],
+            "clinc150": evaluate_intents(shipped[member], tokenizer, intents),
+        }
+    report["overlap"] = pair.overlap_report(recipe, root, weights)
     (weights / "evaluation").mkdir(parents=True, exist_ok=True)
     (weights / "evaluation" / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     verification = {}
     if server:
-        verification = {
-            member: run_verify(folders[member], work / "tokenizer.json", server, root, kinds[member], 200, 3000) for member in models
-        }
+        verification = {member: run_verify(models[member], work / "tokenizer.json", server, root, kinds[member], 1000, 3000) for member in models}
     trained_context = max(plan["time"] for plan in recipe["phases"].values())
     entries = []
     for member, model in models.items():
@@ -147,13 +156,13 @@ def main(arguments: list[str] | None = None) -> int:
             size = export(load_model(given.checkpoint), load_tokenizer(given.tokenizer), given.out, given.quantization, given.name, bundle.LICENCE)
             print_event({"file": str(given.out), "bytes": size})
         elif given.command == "verify":
-            report = run_verify(given.checkpoint, given.tokenizer, given.server, root, given.quantization, given.positions, given.texts)
+            report = run_verify(load_model(given.checkpoint), given.tokenizer, given.server, root, given.quantization, given.positions, given.texts)
             print_event(report)
             return 0 if report["passed"] else 1
         elif given.command == "evaluate":
             small, large = (bundle.rounded(load_model(folder), given.quantization) for folder in (given.small, given.large))
             examples = heldout.read(given.weights / "evaluation" / "heldout.jsonl")
-            report = evaluate_pair(small, large, load_tokenizer(given.tokenizer), examples, heldout.story_openings(root))
+            report = evaluate_family({"small": small, "large": large}, load_tokenizer(given.tokenizer), examples, heldout.story_openings(root))
             if given.out:
                 given.out.write_text(json.dumps(report, indent=2) + "\n")
             print_event(report)

@@ -100,20 +100,61 @@ def write_manifest(weights: Path, entries: list[dict], report: dict, verificatio
             for entry in entries
         ],
         "agreement": report["agreement"],
+        **{name: report[name] for name in ("nanoAgreement", "cascade", "gaps") if name in report},
         "heldOut": "evaluation/heldout.jsonl",
         "examples": examples,
     }
-    (weights / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    path = weights / "manifest.json"
+    if path.is_file() and "embedder" in (known := json.loads(path.read_text())):
+        manifest["embedder"] = known["embedder"]
+    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def overlap_words(overlap: dict | None) -> str:
+    """What ``overlap_report`` counted, in brackets; nothing without it."""
+    if overlap is None:
+        return ""
+    return (f" ({overlap['exact']} of {overlap['heldOut']} held-out one-turn prompts among {overlap['trainingTurns']:,} training turns; "
+            f"{overlap['naturalExact'] + overlap['naturalNear']} of {overlap['natural']} natural ones equal or nearly equal)")
+
+
+def agreement_words(member: str, found: dict) -> str:
+    """How often a member's first choice is the large member's greedy token, as a sentence."""
+    return (f"Greedy token agreement of {member} with large along the large model's outputs: answers {100 * found['answers']:.1f} %, "
+            f"held-out TinyStories continuations {100 * found['prose']['share']:.1f} % ({found['prose']['tokens']} tokens), story requests {100 * found['story']['share']:.1f} %.")
+
+
+def intent_lines(curve: dict | None) -> list[str]:
+    """The whole CLINC150 test split, as a paragraph; nothing without it."""
+    if curve is None:
+        return []
+    at = curve["atThreshold"]
+    return [f"The whole CLINC150 test split ({curve['n']:,} utterances): in scope {100 * curve['inScope']:.1f} %, out-of-scope recall {100 * curve['outOfScopeRecall']:.1f} % as answered; "
+            f"when answers under a probability of {at['threshold']:g} count as `oos` too, {100 * at['inScope']:.1f} % and {100 * at['outOfScopeRecall']:.1f} %.", ""]
+
+
+def family_lines(report: dict) -> list[str]:
+    """The distance between members by grade, and the cascade, as paragraphs."""
+    lines = []
+    for pair, gap in report.get("gaps", {}).items():
+        worse, better = pair.split("-")
+        lines += [f"{worse.capitalize()} against {better}: easiest grade {100 * gap['easiest']['worse']:.1f} % and {100 * gap['easiest']['better']:.1f} %, "
+                  f"hardest grade {100 * gap['hardest']['worse']:.1f} % and {100 * gap['hardest']['better']:.1f} % (means over {gap['easiest']['cells']} and {gap['hardest']['cells']} cells).", ""]
+    if "cascade" in report:
+        found = report["cascade"]
+        lines += [f"A cascade from small to large (smallest token probability under {found['threshold']:g}, chosen on {found['chosenOn']} items) keeps {100 * found['kept']:.1f} % of large's accuracy "
+                  f"over items and asks large for {100 * found['calls']:.1f} % of them.", ""]
+    return lines
 
 
 def card(member: str, entry: dict, report: dict, verification: dict, notes: str) -> str:
     """The model card of a member, in Markdown."""
-    own, other = report[member], report["large" if member == "small" else "small"]
-    other_name = "large" if member == "small" else "small"
+    own = report[member]
+    others = [name for name in ("large", "small", "nano") if name != member and name in report]
     shape = entry["shape"]
     lines = [
         f"# tandem-{member}", "",
-        f"The {member} member of Tandem's bundled pair: {entry['parameters']:,} parameters, Llama architecture "
+        f"The {member} member of Tandem's bundled family: {entry['parameters']:,} parameters, Llama architecture "
         f"({shape['layers']} layers, width {shape['width']}, {shape['heads']} heads, feed-forward {shape['ffn_width']}, tied embeddings), "
         f"`{entry['quantization']}`, {entry['bytes']:,} bytes. **Small and narrow: good at the tasks on this card and at nothing else.**", "",
         "## Data", "",
@@ -121,13 +162,14 @@ def card(member: str, entry: dict, report: dict, verification: dict, notes: str)
         "| CLINC150, train split (Larson et al. 2019, *An Evaluation Dataset for Intent Classification and Out-of-Scope Prediction*) | CC-BY-3.0 | `Intent:`, `Domain:` |",
         "| SNIPS 2017-06, train_full files (Coucke et al. 2018) | CC0-1.0 | `Slots:` |",
         "| TinyStories, 900 of 1,000 stories at hand (Eldan and Li 2023) | CDLA-Sharing-1.0 | stories |",
+        "| TruthfulQA questions (Lin et al. 2022) | Apache-2.0 | `Intent:` answered `oos` |",
         "| GSM8K, train split (Cobbe et al. 2021) | MIT | `Question:`, large only, about a fifth of it; not measured |",
         "| Charlotte Bronte, Darwin, Du Bois, Shakespeare, US inaugural addresses | public domain | prose |",
-        "| synthetic generators in `trainer/tandem_trainer/data` (arithmetic, units, word problems, editing, extraction, conversation, template stories) | Apache-2.0 | the rest; **synthetic** |", "",
+        "| synthetic generators in `trainer/tandem_trainer/data` (arithmetic, units, word problems, editing, extraction, conversation, template stories, out-of-scope questions) | Apache-2.0 | the rest; **synthetic** |", "",
         "WikiText (CC-BY-SA) was left out to keep the licence of the weights simple. No test or validation split was trained on; utterances of the train "
         "splits that equal or nearly equal (three-word shingles, Jaccard at least 0.8) a test utterance were dropped. Synthetic prompts are split by the hash "
-        "of their text, so that a held-out prompt is not drawn into training; `python -m tandem_trainer overlap` counts what slipped through all the same "
-        "(0 of 770 held-out one-turn prompts among 351,163 training turns; 0 of 266 natural ones nearly equal).", "",
+        "of their text, so that a held-out prompt is not drawn into training; `python -m tandem_trainer overlap` counts what slipped through all the same"
+        + overlap_words(report.get("overlap")) + ".", "",
         "## Licence of the weights", "", f"{LICENCE}. CLINC150's attribution (above) must be kept when the weights are passed on.", "",
         "## Training", "", entry["training"], "",
         f"Trained at {entry['trainedContextTokens']} tokens a row (rotary base {shape['rope_base']:g}); the file admits {entry['contextTokensMax']}, and beyond {entry['trainedContextTokens']} it was not trained.", "",
@@ -138,16 +180,16 @@ def card(member: str, entry: dict, report: dict, verification: dict, notes: str)
     for task, prompt, expect in EXAMPLES:
         lines.append(f"| {task} | `{prompt}` | " + (f"`{expect}`".replace("\n", "⏎") if expect else "free text") + " |")
     lines += ["", "## Measured on held-out data", "", f"Greedy, the values of the `{entry['quantization']}` file, `weights/evaluation/heldout.jsonl`.", "",
-              f"| task / grade | n | {member} | {other_name} |", "| --- | ---: | ---: | ---: |"]
+              f"| task / grade | n | {' | '.join([member, *others])} |", "| --- | ---: |" + " ---: |" * (1 + len(others))]
     for cell, value in own["cells"].items():
-        lines.append(f"| {cell} | {value['n']} | {100 * value['accuracy']:.1f} % | {100 * other['cells'][cell]['accuracy']:.1f} % |")
-    agreement = report["agreement"]
+        lines.append(f"| {cell} | {value['n']} | " + " | ".join(f"{100 * report[name]['cells'][cell]['accuracy']:.1f} %" for name in (member, *others)) + " |")
     lines += [
-        f"| **mean of tasks** | | **{100 * own['mean']:.1f} %** | **{100 * other['mean']:.1f} %** |", "",
+        "| **mean of tasks** | | " + " | ".join(f"**{100 * report[name]['mean']:.1f} %**" for name in (member, *others)) + " |", "",
         "Grades: intent 2 is in scope, intent 3 is out of scope (`oos`); slots by number of slots; arithmetic and word problems by number of operations; editing by length; multi-turn 1 recall, 2 recall after another task, 3 an operation on the answer before.", "",
-        f"Perplexity on 100 held-out TinyStories: {own['tinystoriesPerplexity']:.2f} a token. Expected calibration error of the whole answer's probability (10 bins): {own['ece']:.3f}. "
-        f"Greedy token agreement of small with large along the large model's outputs: answers {100 * agreement['answers']:.1f} %, "
-        f"held-out TinyStories continuations {100 * agreement['prose']['share']:.1f} % ({agreement['prose']['tokens']} tokens), story requests {100 * agreement['story']['share']:.1f} %.", "",
+        f"Perplexity on 100 held-out TinyStories: {own['tinystoriesPerplexity']:.2f} a token. Expected calibration error of the whole answer's probability (10 bins): {own['ece']:.3f}"
+        + (f", after a temperature of {own['temperature']:g} that was fitted on other items and lies in the file" if own.get("temperature", 1.0) != 1.0 else "") + ". "
+        + agreement_words("small", report["agreement"]) + (" " + agreement_words("nano", report["nanoAgreement"]) if "nanoAgreement" in report else ""), "",
+        *intent_lines(own.get("clinc150")), *family_lines(report),
         "## Check of the file against PyTorch", "",
         "| file | positions | max abs Δ log p (p > 1e-6) | mean KL (nats) | max KL | same first choice |", "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]

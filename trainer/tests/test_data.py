@@ -1,11 +1,13 @@
 """Generators, the split, packing and the overlap check."""
 
+import json
 import random
+import re
 
 import numpy as np
 import pytest
 
-from tandem_trainer.data import arithmetic, conversation, editing, heldout, mixture, packing, sources, stories
+from tandem_trainer.data import arithmetic, conversation, editing, heldout, mixture, negatives, packing, sources, stories
 from tandem_trainer.data.example import HELD_OUT, passes, passes_check, side_of
 from tandem_trainer.data.overlap import OverlapIndex
 from tandem_trainer.pair import forbid_test_items
@@ -50,8 +52,44 @@ def test_editing_answers_come_from_the_prompt(kind, grade):
             assert all(word in prompt for word in example.expected.lower().split())
 
 
+def test_unit_conversions_work_in_true_steps_that_end_at_the_answer():
+    random_ = random.Random(12)
+    for _ in range(400):
+        example = arithmetic.conversion(random_)
+        *steps, final = example.expected.split("\n")
+        for step in steps:
+            left, right = step.split(" = ")
+            assert eval(left) == int(right)  # noqa: S307
+        assert final.split()[1] == right and 1 <= len(steps) <= 3
+
+
+def test_refilled_slots_stand_in_the_utterance_and_never_equal_a_validation_item(data):
+    examples = sources.snips_refilled(data, 3)
+    assert examples == sources.snips_refilled(data, 3) != sources.snips_refilled(data, 4)
+    assert {example.grade for example in examples} == {1, 2, 3}
+    for example in examples[::97]:
+        text = example.prompt[0][1]
+        assert all(re.sub(r"\s+", " ", value) in text for name, value in json.loads(example.expected).items() if name != "intent")
+    forbidden, _ = forbid_test_items(data)
+    test = {example.prompt[0][1] for example in sources.snips(data, "validate")}
+    assert not {example.prompt[0][1] for example in examples if not forbidden(example)} & test
+
+
+def test_out_of_scope_patterns_are_answered_oos_and_fill_every_gap():
+    random_ = random.Random(5)
+    for _ in range(500):
+        example = negatives.generate(random_)
+        assert example.expected == "oos" and example.grade == 3 and "{" not in example.prompt[0][1]
+
+
+def test_dev_and_held_out_share_no_prompt(data):
+    held = {example.key for example in heldout.build(data, 4)}
+    dev = heldout.build_dev(data, held, 4)
+    assert dev and not {example.key for example in dev} & held
+
+
 def test_generators_are_seeded():
-    for module in (arithmetic, editing, conversation, stories):
+    for module in (arithmetic, editing, conversation, negatives, stories):
         assert [module.generate(random.Random(7)) for _ in range(3)] == [module.generate(random.Random(7)) for _ in range(3)]
 
 

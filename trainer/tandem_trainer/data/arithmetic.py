@@ -88,14 +88,37 @@ def word_problem(random_: random.Random, operations: int) -> Example:
 
 
 def conversion(random_: random.Random) -> Example:
-    """``Convert 3 km to m``: one multiplication (grade 1) or one division (grade 2)."""
+    """``Convert 3 km to m``: one multiplication (grade 1) or one division (grade 2), in steps that one digit decides."""
     large, small, factor = random_.choice(UNITS)
     count = random_.randint(1, 60 if factor < 100 else 99)
+    whole = count * factor
     if random_.random() < 0.6:
-        answer = f"{count} * {factor} = {count * factor}\nAnswer: {count * factor} {small}"
-        return single("units", 1, f"Convert {count} {large} to {small}.", answer, "answer")
-    answer = f"{count * factor} / {factor} = {count}\nAnswer: {count} {large}"
-    return single("units", 2, f"Convert {count * factor} {small} to {large}.", answer, "answer")
+        lines, answer, grade = product_lines(count, factor), f"{whole} {small}", 1
+        question = f"Convert {count} {large} to {small}."
+    else:
+        lines, answer, grade = quotient_lines(whole, factor), f"{count} {large}", 2
+        question = f"Convert {whole} {small} to {large}."
+    return single("units", grade, question, "\n".join([*lines, f"Answer: {answer}"]), "answer")
+
+
+def product_lines(count: int, factor: int) -> list[str]:
+    """``count * factor`` as worked lines, a factor of two digits in parts."""
+    whole = f"{count} * {factor} = {count * factor}"
+    tens, ones = factor // 10 * 10, factor % 10
+    if factor < 10 or factor in (10, 100, 1000):
+        return [whole]
+    if not ones:
+        return [f"{count} * {factor // 10} = {count * factor // 10}", whole]
+    return [f"{count} * {tens} = {count * tens}", f"{count} * {ones} = {count * ones}", f"{count * tens} + {count * ones} = {count * factor}"]
+
+
+def quotient_lines(whole: int, factor: int) -> list[str]:
+    """``whole / factor`` as worked lines, a factor of two digits in two divisions by one digit (or by ten)."""
+    first = {60: 10, 24: 4, 12: 2}.get(factor)
+    if first is None:
+        return [f"{whole} / {factor} = {whole // factor}"]
+    second = factor // first
+    return [f"{whole} / {first} = {whole // first}", f"{whole // first} / {second} = {whole // factor}"]
 
 
 def generate(random_: random.Random) -> Example:

@@ -111,3 +111,9 @@ def generate(random_: random.Random) -> Example:
     """One example of any kind and grade."""
     kind = random_.choices(KINDS, (3, 3, 3, 2, 1, 4, 2))[0]
     return kind(random_, random_.choices((1, 2, 3), (4, 3, 3))[0])
+
+
+def generate_order(random_: random.Random) -> Example:
+    """One example of the kinds that are learned last (upper case, reversing, sorting), longer texts more often."""
+    kind = random_.choices((uppercase, reverse, sort), (3, 4, 5))[0]
+    return kind(random_, random_.choices((1, 2, 3), (3, 4, 4))[0])

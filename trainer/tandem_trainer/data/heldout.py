@@ -30,6 +30,21 @@ def build(root: Path, per_cell: int = 14, seed: int = SEED) -> list[Example]:
     return examples
 
 
+def build_dev(root: Path, used: set[str], per_cell: int = 14, seed: int = SEED + 1) -> list[Example]:
+    """Items to choose by (mixtures, thresholds, temperatures), so that the held-out set is only reported on.
+
+    CLINC150's validation split, SNIPS validation items and the held-out side of the generators under another seed, none
+    of whose keys is in ``used`` (the keys of the held-out set).
+    """
+    random_ = random.Random(seed)
+    examples: list[Example] = []
+    for items, share in ((sources.clinc150(root, "val"), 7), (sources.clinc150_domains(root, "val"), 3), (sources.snips(root, "validate"), 2)):
+        for grade in sorted({item.grade for item in items}):
+            pool = [item for item in items if item.grade == grade and item.key not in used and not (item.task == "domain" and item.expected == "oos")]
+            examples += random_.sample(pool, min(len(pool), per_cell * share))
+    return examples + [example for example in synthetic(random_, per_cell) if example.key not in used]
+
+
 def synthetic(random_: random.Random, per_cell: int) -> list[Example]:
     """``per_cell`` held-out examples of every synthetic task and grade, all prompts different."""
     makers = [(lambda n=n: arithmetic.sum_problem(random_, n)) for n in arithmetic.GRADES]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import arithmetic, conversation, copying, editing, sources, stories
+from . import arithmetic, conversation, copying, editing, negatives, sources, stories
 from .example import TRAIN, Example, side_of
 
 SYSTEM_PROMPTS = ("You are a helpful assistant.", "You are a small assistant.", "Answer briefly.")
@@ -20,14 +20,18 @@ ANSWER_TOKEN_WEIGHT = {"intent": 4.0, "domain": 2.0, "slots": 1.0, "story": 0.7,
 GENERATORS: dict[str, Callable[[random.Random], Example]] = {
     "arithmetic": arithmetic.generate,
     "editing": editing.generate,
+    "editing-order": editing.generate_order,
     "copying": copying.generate,
     "conversation": conversation.generate,
     "stories": stories.generate,
+    "negatives": negatives.generate,
 }
 DATASETS: dict[str, Callable[[Path], list]] = {
     "clinc150": sources.clinc150,
     "clinc150-domains": sources.clinc150_domains,
     "snips": sources.snips,
+    "snips-refilled": sources.snips_refilled,
+    "truthful-questions": sources.truthful_questions,
     "gsm8k": sources.gsm8k,
     "tinystories": sources.tinystories,
     "books": sources.books,
@@ -104,11 +108,11 @@ def documents(mixture: list[dict], root: Path, seed: int, forbidden: Callable[[E
         name = row["source"]
         random_ = random.Random(f"{seed}/{name}/{index}")
         if name in GENERATORS:
-            made += [conversation_document(with_system_prompt(example, random_)) for example in synthetic(name, row["count"], random_)]
+            made += [conversation_document(with_system_prompt(example, random_)) for example in synthetic(name, row["count"], random_) if not forbidden(example)]
             continue
         if name not in DATASETS:
             raise ValueError(f"mixture[{index}].source: expected one of {sorted(GENERATORS) + sorted(DATASETS)}, got {name!r}")
-        items = DATASETS[name](root)
+        items = DATASETS[name](root, seed=row["seed"]) if "seed" in row else DATASETS[name](root)
         whole, part = divmod(float(row.get("epochs", 1)), 1.0)
         for epoch in range(int(whole) + (part > 0)):
             chosen = items if epoch < int(whole) else random_.sample(items, int(part * len(items)))

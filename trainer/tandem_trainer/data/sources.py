@@ -6,9 +6,11 @@ Every reader takes the data root (a folder holding ``intent-clinc150`` and so on
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
+import random
 import re
 import zipfile
 from pathlib import Path
@@ -69,24 +71,56 @@ def snips(root: Path, split: str = "train") -> list[Example]:
 
     Grade 1: at most one slot; 2: two or three; 3: more. ``split`` is ``train`` (the ``_full`` files) or ``validate``.
     """
+    return [_snips_example(intent, row["data"]) for intent in SNIPS_INTENTS for row in _snips_rows(root, intent, split)]
+
+
+def _snips_rows(root: Path, intent: str, split: str) -> list[dict]:
+    name = f"train_{intent}_full.json" if split == "train" else f"validate_{intent}.json"
+    raw = _path(root, f"intent-snips/{name}").read_bytes()
+    try:
+        return json.loads(raw.decode("utf-8"))[intent]
+    except UnicodeDecodeError:
+        return json.loads(raw.decode("latin-1"))[intent]
+
+
+def _snips_example(intent: str, parts: list[dict]) -> Example:
+    text = re.sub(r"\s+", " ", "".join(part["text"] for part in parts)).strip()
+    slots = {"intent": intent}
+    count = 0
+    for part in parts:
+        if "entity" in part:
+            count += 1
+            slots.setdefault(part["entity"], part["text"].strip())
+    grade = 1 if count <= 1 else 2 if count <= 3 else 3
+    return single("slots", grade, f"Slots: {text}", json.dumps(slots, ensure_ascii=False), "json")
+
+
+def truthful_questions(root: Path) -> list[Example]:
+    """The questions of TruthfulQA (Apache-2.0), which no intent of CLINC150 covers, as out-of-scope utterances (grade 3)."""
+    rows = csv.DictReader(_text(_path(root, "guard-truthfulqa/TruthfulQA.csv")).splitlines())
+    return [single("intent", 3, "Intent: " + row["Question"].lower().rstrip("?"), "oos") for row in rows if len(row["Question"]) < 90]
+
+
+def snips_refilled(root: Path, seed: int = 0) -> list[Example]:
+    """SNIPS train utterances with about half of their slot values replaced by other values of that slot.
+
+    Copying a value that was never seen with its sentence is what a new utterance asks for. One variant
+    an utterance; the grades and the form are those of ``snips``.
+    """
+    random_ = random.Random(seed)
+    rows = [(intent, row) for intent in SNIPS_INTENTS for row in _snips_rows(root, intent, "train")]
+    pools: dict[tuple[str, str], list[str]] = {}
+    for intent, row in rows:
+        for part in row["data"]:
+            if "entity" in part:
+                pools.setdefault((intent, part["entity"]), []).append(part["text"])
     examples = []
-    for intent in SNIPS_INTENTS:
-        name = f"train_{intent}_full.json" if split == "train" else f"validate_{intent}.json"
-        raw = _path(root, f"intent-snips/{name}").read_bytes()
-        try:
-            rows = json.loads(raw.decode("utf-8"))[intent]
-        except UnicodeDecodeError:
-            rows = json.loads(raw.decode("latin-1"))[intent]
-        for row in rows:
-            text = re.sub(r"\s+", " ", "".join(part["text"] for part in row["data"])).strip()
-            slots = {"intent": intent}
-            count = 0
-            for part in row["data"]:
-                if "entity" in part:
-                    count += 1
-                    slots.setdefault(part["entity"], part["text"].strip())
-            grade = 1 if count <= 1 else 2 if count <= 3 else 3
-            examples.append(single("slots", grade, f"Slots: {text}", json.dumps(slots, ensure_ascii=False), "json"))
+    for intent, row in rows:
+        parts = [
+            {**part, "text": random_.choice(pools[intent, part["entity"]])} if "entity" in part and random_.random() < 0.5 else part
+            for part in row["data"]
+        ]
+        examples.append(_snips_example(intent, parts))
     return examples
 
 
