@@ -22,6 +22,8 @@ export const rowSchema = z.object({
   /** Member to dollars of its call. */
   cost: numbers.optional(),
   latencyMs: numbers.optional(),
+  /** Member to the score of its answer's acceptance test, 0 to 1; for cascades. */
+  scores: z.record(z.string(), z.number().min(0).max(1)).optional(),
   /** Subject or task, where a set has one. Used by the category baseline only, never by a router. */
   category: z.string().optional(),
 });

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { alternativesWanted, type ConfidenceStatistic } from '../assign/confidence.ts';
 import { TandemError } from '../errors.ts';
 import type { Cell, RunHeader } from '../bench/live/journal.ts';
 import { examples } from './help.ts';
@@ -22,6 +23,8 @@ interface RunOptions {
   readonly answerTokens: string;
   readonly temperature: string;
   readonly warmUp: boolean;
+  readonly rows?: boolean;
+  readonly score: string;
   readonly json?: boolean;
 }
 
@@ -42,6 +45,8 @@ export function defineRun(command: Command, terminal: Terminal): void {
     .option('--answer-tokens <n>', 'answer tokens at most, where a task does not say', '110')
     .option('--temperature <t>', '0 is greedy', '0')
     .option('--no-warm-up', 'do not ask each recipe once, unmeasured, before the first task')
+    .option('--rows', 'also write rows.jsonl, with the answers, for bench route, bench cascade and train router')
+    .option('--score <statistic>', 'with --rows: which confidence goes into its "scores": mean-probability, min-probability, quantile-probability, margin, entropy', 'mean-probability')
     .option('-j, --json', 'print the report as JSON')
     .helpOption('-h, --help', 'print help')
     .addHelpText('after', examples(['tandem bench run', 'the bundled pair, in a few minutes'], ['tandem bench run --recipes large,cascade,cascade:threshold=0.9 --limit 50', 'a recipe with two settings'], ['tandem bench run --team tandem.config.ts --tasks mine.jsonl --out run1', 'your team, your tasks'], ['tandem bench run --tasks mine.jsonl --out run1 --resume', 'go on after a kill']))
@@ -60,8 +65,9 @@ async function run(terminal: Terminal, options: RunOptions): Promise<void> {
 }
 
 async function measure(terminal: Terminal, options: RunOptions, { runtime, loaded }: Opened, signal: AbortSignal): Promise<void> {
-  const [{ readTasks, drawTasks, tasksDigest }, { contendersOf }, { Journal }, { runLive }, { summarise }, report, { wholeNumber }, { RunProgress }] = await Promise.all([
+  const [{ readTasks, drawTasks, tasksDigest }, { rowsOfCells }, { contendersOf }, { Journal }, { runLive }, { summarise }, report, { wholeNumber }, { RunProgress }] = await Promise.all([
     import('../bench/live/tasks.ts'),
+    import('../bench/live/rows.ts'),
     import('../bench/live/recipes.ts'),
     import('../bench/live/journal.ts'),
     import('../bench/live/run.ts'),
@@ -84,6 +90,7 @@ async function measure(terminal: Terminal, options: RunOptions, { runtime, loade
     seed,
     concurrency: wholeNumber(options.concurrency, '--concurrency', 1),
     warmUp: options.warmUp,
+    keep: options.rows === true ? statisticOf(options.score) : null,
   };
   if (options.resume === true && options.out === undefined) throw new TandemError('usage', { message: '--resume needs --out <dir>, the folder of the run.' });
   const folder = resolve(terminal.cwd, options.out ?? `tandem-bench-${new Date(runtime.clock.wallMs()).toISOString().slice(0, 19).replace(/[:T]/g, '-')}`);
@@ -94,7 +101,7 @@ async function measure(terminal: Terminal, options: RunOptions, { runtime, loade
     journal.add(cell);
     progress.show(finished, total);
   };
-  const cells = await runLive({ runtime, tasks, contenders, sampling: header.sampling, seed, concurrency: header.concurrency, warmUp: header.warmUp, done: journal.done, signal, onCell }).finally(() => {
+  const cells = await runLive({ runtime, tasks, contenders, sampling: header.sampling, seed, concurrency: header.concurrency, warmUp: header.warmUp, done: journal.done, signal, keep: options.rows === true ? statisticOf(options.score) : undefined, onCell }).finally(() => {
     progress.end();
     if (signal.aborted) note(terminal, `What was measured is kept. Go on with the same options and: --out ${options.out ?? folder} --resume`);
   });
@@ -102,9 +109,15 @@ async function measure(terminal: Terminal, options: RunOptions, { runtime, loade
   writeFileSync(join(folder, 'report.json'), `${JSON.stringify(result, null, 2)}\n`);
   writeFileSync(join(folder, 'report.md'), report.markdownOf(result));
   writeFileSync(join(folder, 'report.html'), report.htmlOf(result));
+  if (options.rows === true) writeFileSync(join(folder, 'rows.jsonl'), rowsOfCells(tasks, cells, header.recipes).map((row) => `${JSON.stringify(row)}\n`).join(''));
   if (options.json === true) return printJson(terminal, result);
   printTable(terminal, report.tableOf(result));
   print(terminal, '', ...report.notesOf(result), '', `Written: report.html, report.md, report.json and cells.jsonl in ${folder}`);
+}
+
+function statisticOf(name: string): ConfidenceStatistic {
+  if (!Object.hasOwn(alternativesWanted, name)) throw new TandemError('usage', { message: `--score takes ${Object.keys(alternativesWanted).join(', ')}.` });
+  return name as ConfidenceStatistic;
 }
 
 function temperatureOf(text: string): number {

@@ -1,7 +1,8 @@
-/** `tandem bench`: `route` measures routers on rows of recorded answers, `run` (bench-run.ts) measures a live team. */
+/** `tandem bench`: `route` and `cascade` (bench-cascade.ts) work on rows of recorded answers, `run` (bench-run.ts) measures a live team. */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fail } from '../errors.ts';
+import { defineCascade } from './bench-cascade.ts';
 import { defineRun } from './bench-run.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { note, print, printJson, printTable, type Terminal } from './terminal.ts';
@@ -27,6 +28,7 @@ interface RouteOptions {
 /** Defines the command. */
 export const define: DefineCommand = (command, terminal) => {
   defineRun(command, terminal);
+  defineCascade(command, terminal);
   command
     .command('route')
     .summary('measure a router between two members on recorded answers')

@@ -79,7 +79,7 @@ test('the bundled tasks are there, checked by exact, answer and json', { skip: e
 const header = (recipes: readonly string[]): RunHeader => ({
   kind: 'tandem-bench-run', version: 1, tasks: { source: 'made', count: 40, sha256: 'x' }, recipes,
   team: { members: [{ id: 'small', roles: ['small'], place: 'device', engine: 'fake' }, { id: 'large', roles: ['large'], place: 'cloud', engine: 'fake' }], sha256: 'y' },
-  sampling: { tokensMax: 10, temperature: 0 }, seed: 1, concurrency: 1, warmUp: true,
+  sampling: { tokensMax: 10, temperature: 0 }, seed: 1, concurrency: 1, warmUp: true, keep: null,
 });
 
 const cell = (task: string, recipe: string, more: Partial<Cell> = {}): Cell => ({

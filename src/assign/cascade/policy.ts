@@ -199,18 +199,23 @@ export function runPolicy(recorded: Recorded, policy: Policy): Outcome & { reado
   return { quality: perRow.reduce((sum, each) => sum + each, 0) / n, cost: costPerRow.reduce((sum, each) => sum + each, 0) / n, perRow, costPerRow, asks };
 }
 
+/** A policy with what it does on the rows that it was learned on, and the price that gave it. */
+export interface PricedPolicy extends Policy, Outcome {
+  readonly price: number;
+}
+
 /** The best policy whose mean cost on the rows stays within a budget: the price is found by bisection. */
-export function policyWithin(recorded: Recorded, budget: number, settings: Omit<PolicySettings, 'price'> = {}): Policy & Outcome {
-  const at = (price: number): Policy & Outcome => {
+export function policyWithin(recorded: Recorded, budget: number, settings: Omit<PolicySettings, 'price'> = {}): PricedPolicy {
+  const at = (price: number): PricedPolicy => {
     const policy = learnPolicy(recorded, { ...settings, price });
     const { quality, cost } = runPolicy(recorded, policy);
-    return { ...policy, quality, cost };
+    return { ...policy, quality, cost, price };
   };
   let best = at(0);
   if (best.cost <= budget) return best;
   let [low, high] = [0, 1 / Math.max(budget, 1e-12)];
   for (let round = 0; round < 60 && (best = at(high)).cost > budget && high < 1e15; round++) [low, high] = [high, high * 4];
-  for (let round = 0; round < 24; round++) {
+  for (let round = 0; round < 16; round++) {
     const middle = (low + high) / 2;
     const found = at(middle);
     if (found.cost > budget) low = middle;

@@ -37,6 +37,9 @@ const cellSchema = z.object({
   cloudBytesUp: z.number(),
   /** Private values that were masked before a member in the cloud could read them. */
   hiddenValues: z.number(),
+  /** The answer, and the score of its confidence; kept with `--rows` only. */
+  text: z.string().optional(),
+  score: z.number().optional(),
 });
 
 /** What came of one task under one recipe. */
@@ -55,6 +58,8 @@ export interface RunHeader {
   readonly seed: number;
   readonly concurrency: number;
   readonly warmUp: boolean;
+  /** Statistic whose scores are kept with the answers; null: neither is kept. */
+  readonly keep: string | null;
 }
 
 /** An open journal. */

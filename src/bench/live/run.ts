@@ -6,8 +6,9 @@
  * meets another recipe, drawn anew. A machine that slows down slows all recipes alike, and a prompt comes again only
  * after fifteen others, so that no recipe lives off the prompt cache that another one has filled.
  */
+import { alternativesWanted, confidence, type ConfidenceStatistic } from '../../assign/confidence.ts';
 import { fail, TandemError } from '../../errors.ts';
-import type { FinishReason, Received } from '../../exchange.ts';
+import type { EmittedToken, FinishReason, Received } from '../../exchange.ts';
 import { seededRandom } from '../../system/random.ts';
 import type { Runtime } from '../../tandem.ts';
 import type { SpanRecord, TraceRecord } from '../../trace/trace.ts';
@@ -27,6 +28,8 @@ export interface LiveRun {
   readonly concurrency: number;
   /** Ask every contender once, unmeasured, before the first cell. */
   readonly warmUp: boolean;
+  /** Keep the answers, and their score by this statistic where log-probabilities come, for `--rows`. */
+  readonly keep?: ConfidenceStatistic | undefined;
   /** Cells that an earlier run has measured. */
   readonly done: readonly Cell[];
   readonly signal: AbortSignal;
@@ -102,6 +105,7 @@ const stopsRun: ReadonlySet<string> = new Set(['recipe_unavailable', 'model_not_
 
 interface Answer {
   readonly text: string;
+  readonly tokens: readonly EmittedToken[];
   readonly reason: FinishReason | undefined;
   readonly firstPartMs: number | null;
   readonly error: string | undefined;
@@ -125,27 +129,36 @@ async function measured(run: LiveRun, task: LiveTask, contender: Contender, trac
     ...countsOf(record, runtime),
     latencyMs: elapsedMs,
     firstPartMs: answer.firstPartMs,
+    ...(run.keep === undefined ? {} : keptOf(answer, run.keep)),
   };
+}
+
+function keptOf({ text, tokens }: Answer, statistic: ConfidenceStatistic): Pick<Cell, 'text' | 'score'> {
+  const score = confidence(statistic, tokens);
+  return { text, ...(score === undefined ? {} : { score: Math.min(1, Math.max(0, score)) }) };
 }
 
 async function answered({ runtime, signal }: LiveRun, received: Received, id: string, startedMs: number): Promise<Answer> {
   let text = '';
+  const tokens: EmittedToken[] = [];
   let reason: FinishReason | undefined;
   let firstPartMs: number | null = null;
   try {
     const { parts } = await runtime.handle(received, signal, id);
     for await (const part of parts) {
       firstPartMs ??= runtime.clock.monotonicMs() - startedMs;
-      if (part.type === 'text') text += part.delta;
-      else if (part.type === 'finish') reason = part.reason;
+      if (part.type === 'text') {
+        text += part.delta;
+        if (part.tokens !== undefined) tokens.push(...part.tokens);
+      } else if (part.type === 'finish') reason = part.reason;
     }
-    return { text, reason, firstPartMs, error: undefined };
+    return { text, tokens, reason, firstPartMs, error: undefined };
   } catch (thrown) {
-    return { text, reason, firstPartMs, error: TandemError.from(thrown).code };
+    return { text, tokens, reason, firstPartMs, error: TandemError.from(thrown).code };
   }
 }
 
-function requestOf({ runtime, sampling, seed }: LiveRun, { messages, tokensMax, schema }: LiveTask, { model, knobs }: Contender): Received {
+function requestOf({ runtime, sampling, seed, keep }: LiveRun, { messages, tokensMax, schema }: LiveTask, { model, knobs }: Contender): Received {
   // A setting that some member does not honour would make its recipes refuse the request.
   const all = (field: 'temperature' | 'seed'): boolean => runtime.team.members.every((member) => member.model.abilities.sampling.includes(field) || !member.model.abilities.levels.includes('L0'));
   return {
@@ -156,6 +169,7 @@ function requestOf({ runtime, sampling, seed }: LiveRun, { messages, tokensMax, 
       tokensMax: tokensMax ?? sampling.tokensMax,
       ...(all('temperature') ? { temperature: sampling.temperature } : {}),
       ...(all('seed') ? { seed } : {}),
+      ...(keep !== undefined && runtime.team.members.every((member) => member.model.abilities.levels.includes('L1') || !member.model.abilities.levels.includes('L0')) ? { topLogprobs: alternativesWanted[keep] } : {}),
       ...(schema === undefined ? {} : { format: { type: 'json-schema', name: 'answer', schema, strict: true } }),
     },
     answers: 1,
@@ -166,7 +180,7 @@ function requestOf({ runtime, sampling, seed }: LiveRun, { messages, tokensMax, 
   };
 }
 
-type Counts = Omit<Cell, 'task' | 'recipe' | 'quality' | 'error' | 'ended' | 'latencyMs' | 'firstPartMs'>;
+type Counts = Omit<Cell, 'task' | 'recipe' | 'quality' | 'error' | 'ended' | 'latencyMs' | 'firstPartMs' | 'text' | 'score'>;
 
 function countsOf(record: TraceRecord | undefined, { team }: Runtime): Counts {
   const calls = record?.spans.filter(({ kind }) => kind === 'call') ?? [];

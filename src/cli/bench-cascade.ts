@@ -1,0 +1,90 @@
+/** `tandem bench cascade`: what cascades under a budget gain on recorded answers, and a cascade file for the recipe `cascade`. */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { fail } from '../errors.ts';
+import { systemClock } from '../system/clock.ts';
+import { examples } from './help.ts';
+import { note, print, printJson, printTable, type Terminal } from './terminal.ts';
+
+interface CascadeOptions {
+  readonly data?: string;
+  readonly set?: string;
+  readonly from?: string;
+  readonly members?: string;
+  readonly spend: string;
+  readonly budgets: string;
+  readonly tiers: string;
+  readonly folds: string;
+  readonly seed: string;
+  readonly resamples: string;
+  readonly out?: string;
+  readonly budget?: string;
+  readonly test: string;
+  readonly json?: boolean;
+}
+
+/** Adds the command under `tandem bench`. */
+export function defineCascade(command: Command, terminal: Terminal): void {
+  command
+    .command('cascade')
+    .summary('measure cascades of several members under a budget on recorded answers')
+    .description('Measure cascades of several members under a budget on recorded answers: two tiers, more tiers, and cascade routing, beside mixtures of single members. Every row is answered by a cascade that was not learned on it.')
+    .option('--data <file>', 'rows as JSON lines, as for tandem bench route, with "cost" and with "scores" or "answers"')
+    .option('--set <name>', 'a public set instead, with --from')
+    .option('--from <folder>', 'folder that holds the public sets')
+    .option('--members <names>', 'members by commas (default: all that every row has a cost for)')
+    .option('--spend <what>', 'what the budget is in: cost (dollars) or latencyMs', 'cost')
+    .option('--budgets <shares>', 'budgets as shares of the dearest member\'s mean cost, by commas', '0.1,0.2,0.4,0.7,1')
+    .option('--tiers <n>', 'tiers at most', '3')
+    .option('--folds <n>', 'folds of the cross-validation', '4')
+    .option('--seed <n>', 'of the splits and of everything drawn', '1')
+    .option('--resamples <n>', 'resamples of the bootstrap', '400')
+    .option('--out <file>', 'also learn a cascade on all rows and write it for the recipe "cascade"; needs rows with "scores"')
+    .option('--budget <share>', 'with --out: its budget, as a share of the dearest member\'s mean cost')
+    .option('--test <name>', 'with --out: the acceptance test that the "scores" are of', 'mean-probability')
+    .option('-j, --json', 'print JSON')
+    .helpOption('-h, --help', 'print help')
+    .addHelpText('after', examples(['tandem bench cascade --data rows.jsonl', 'what each budget buys'], ['tandem bench cascade --data rows.jsonl --out cascade.json --budget 0.4', 'and a file for the recipe']))
+    .action((options: CascadeOptions) => cascade(terminal, options));
+}
+
+async function cascade(terminal: Terminal, options: CascadeOptions): Promise<void> {
+  const [{ benchCascade, cascadeMembers, planFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
+  const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(terminal.cwd, path));
+  const [data, from] = [inFolder(options.data), inFolder(options.from)];
+  if (options.spend !== 'cost' && options.spend !== 'latencyMs') return fail('usage', '--spend takes cost or latencyMs.');
+  const given = rowsOf({ ...(data === undefined ? {} : { data }), ...(options.set === undefined ? {} : { set: options.set }), ...(from === undefined ? {} : { from }) });
+  const rows = options.spend === 'cost' ? given.rows : spending(given.rows, options.spend);
+  const members = options.members?.split(',').map((each) => each.trim()) ?? cascadeMembers(rows);
+  if (members.length < 2) return fail('bench_data_invalid', 'A cascade needs two members with a cost in every row.');
+  if (options.json !== true) note(terminal, `${given.name}: ${rows.length} rows, ${members.join(' -> ')}; measuring ...`);
+  const seed = wholeNumber(options.seed, '--seed', 0);
+  const shares = options.budgets.split(',').map((text) => shareOf(text, '--budgets'));
+  const report = benchCascade({ rows, members, shares, tiersMax: wholeNumber(options.tiers, '--tiers', 2), folds: wholeNumber(options.folds, '--folds', 2), seed, resamples: wholeNumber(options.resamples, '--resamples', 20) });
+  if (Math.max(...report.members.map(({ cost }) => cost)) === 0) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
+  if (options.out !== undefined) {
+    const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share>.'), '--budget');
+    const budget = share * Math.max(...report.members.map(({ cost }) => cost));
+    const plan = planFor(rows, members, budget, seed);
+    const near = [...report.budgets].sort((a, b) => Math.abs(a.share - share) - Math.abs(b.share - share))[0];
+    const heldOut = near === undefined || Math.abs(near.share - share) > 1e-9 ? null : { quality: near.chosen.quality, cost: near.chosen.cost, qualityLow: near.chosenLow, qualityHigh: near.chosenHigh };
+    writeFileSync(resolve(terminal.cwd, options.out), encodePlan({ kind: 'tandem-cascade', version: 1, card: { date: new Date(systemClock.wallMs()).toISOString().slice(0, 10), data: { name: given.name, rows: rows.length }, method: plan.method, test: options.test, budget, heldOut }, arms: members.map((member) => ({ member, samples: 1 })), policy: { edges: plan.edges.slice(), first: plan.first.slice() } }));
+    note(terminal, `Written: ${options.out} (${plan.method}).`);
+  }
+  if (options.json === true) return printJson(terminal, report);
+  const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
+  printTable(terminal, { head: ['member alone', 'quality', options.spend], rows: report.members.map(({ member, quality, cost }) => [member, percent(quality), cost.toPrecision(3)]) });
+  print(terminal, '');
+  printTable(terminal, {
+    head: ['budget', 'mixture', 'two tiers', 'tiers', 'routing', 'chosen', 'spent', 'gain over mixture, 95 %'],
+    rows: report.budgets.map(({ share, budget, mixture, twoTiers, tiers, policy, chosen, gain }) => [percent(share), percent(mixture), percent(twoTiers.quality), percent(tiers.quality), percent(policy.quality), percent(chosen.quality), percent(chosen.cost / (budget / share)), `${(100 * gain.value).toFixed(1)} (${(100 * gain.low).toFixed(1)} to ${(100 * gain.high).toFixed(1)})`]),
+  });
+  const { atBestQuality } = report;
+  print(terminal, '', atBestQuality === null ? 'No budget that was tried reaches the best member\'s quality.' : `At the best member's quality: ${percent(atBestQuality.share)} of the dearest member's ${options.spend} is spent.`, 'Budgets and "spent" are shares of the dearest member\'s mean; "mixture" is the best random mixture of single members; "chosen" is the kind that folds of the learning rows picked.');
+}
+
+function shareOf(text: string, option: string): number {
+  const value = Number(text);
+  return value > 0 && value <= 10 ? value : fail('usage', `${option} takes shares above 0, such as 0.4.`);
+}

@@ -1,0 +1,55 @@
+/** Cascades on recorded answers of real models, and the command that measures them and writes a file. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { decodePlan } from '../../src/assign/cascade/plan.ts';
+import { benchCascade, cascadeMembers, spending } from '../../src/bench/cascades.ts';
+import { readDataset } from '../../src/bench/datasets/index.ts';
+import type { Row } from '../../src/bench/rows.ts';
+import { seededRandom } from '../../src/system/random.ts';
+import { call, folder } from '../cli/tandem.ts';
+
+/** Three members; the score of an answer is a good sign of it. */
+function rows(n: number, seed: number): Row[] {
+  const random = seededRandom(seed);
+  return Array.from({ length: n }, (_, i) => {
+    const hard = random.next();
+    const right = [0.95 - 0.6 * hard, 0.97 - 0.35 * hard, 0.98 - 0.1 * hard].map((chance) => Number(random.next() < chance));
+    const of = (values: readonly number[]): Record<string, number> => Object.fromEntries(['a', 'b', 'c'].map((member, m) => [member, values[m] ?? 0]));
+    return { id: `r${i}`, prompt: `question ${i}`, correct: of(right), cost: of([1, 4, 20]), scores: of(right.map((each) => Math.min(1, 0.45 * each + 0.55 * random.next()))), answers: { a: '', b: '', c: '' } };
+  });
+}
+
+test('cascades beat mixtures of single members at every budget, on rows that they were not learned on', () => {
+  const data = rows(1600, 1);
+  assert.deepEqual(cascadeMembers(data), ['a', 'b', 'c']);
+  const report = benchCascade({ rows: data, members: ['a', 'b', 'c'], shares: [0.2, 0.4, 0.7], tiersMax: 3, folds: 4, seed: 1, resamples: 100 });
+  for (const { share, budget, chosen, mixture, gain, chosenLow, chosenHigh } of report.budgets) {
+    assert.ok(chosen.quality > mixture && gain.low > 0, `${share}: ${chosen.quality} against ${mixture}`);
+    assert.ok(chosen.cost < 1.1 * budget && chosenLow < chosen.quality && chosenHigh > chosen.quality);
+  }
+  assert.ok((report.atBestQuality?.share ?? 9) <= 0.75);
+  assert.throws(() => spending(data, 'latencyMs'), /no "latencyMs"/);
+});
+
+const shared = fileURLToPath(new URL('../../../shared/data', import.meta.url));
+
+test('recorded answers of four models on GSM8K: at a tenth of the cost of the best one, cascades beat mixtures', { skip: existsSync(join(shared, 'derived-zeroeval-tables')) ? false : '../shared/data is not here' }, () => {
+  const members = ['Phi-3.5-mini-instruct', 'gemma-2-9b-it', 'Qwen2-72B-Instruct', 'gpt-4o-2024-08-06'];
+  const report = benchCascade({ rows: readDataset('zeroeval-gsm8k', shared), members, shares: [0.1], tiersMax: 2, folds: 2, seed: 1, resamples: 200 });
+  for (const { chosen, gain } of report.budgets) assert.ok(gain.low > 0 && chosen.quality > 0.91, `${chosen.quality}, gain ${gain.value} (${gain.low} to ${gain.high})`);
+});
+
+test('the command prints what each budget buys and writes a file that can be read again', async (t) => {
+  const cwd = folder(t, { 'rows.jsonl': rows(300, 2).map((row) => JSON.stringify(row)).join('\n') });
+  const table = await call(['bench', 'cascade', '--data', 'rows.jsonl', '--budgets', '0.2,0.4', '--folds', '3', '--resamples', '20', '--out', 'plan.json', '--budget', '0.4', '--test', 'margin'], { cwd });
+  assert.equal(table.code, 0, table.stderr);
+  assert.match(table.stdout, /budget +mixture +two tiers/);
+  const plan = decodePlan(readFileSync(join(cwd, 'plan.json'), 'utf8'));
+  assert.deepEqual([plan.arms.map(({ member }) => member), plan.card.test, plan.card.data.rows], [['a', 'b', 'c'], 'margin', 300]);
+  assert.ok((plan.card.heldOut?.quality ?? 0) > 0.5);
+  const codes = await Promise.all([['--spend', 'time'], ['--budgets', '0'], ['--out', 'x.json'], ['--members', 'a'], ['--spend', 'latencyMs']].map(async (more) => (await call(['bench', 'cascade', '--data', 'rows.jsonl', ...more], { cwd })).code));
+  assert.deepEqual(codes, [2, 2, 2, 1, 1]);
+});
