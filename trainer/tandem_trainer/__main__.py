@@ -11,6 +11,7 @@ from pathlib import Path
 from . import adapter_files, bundle, grow, import_gguf, job_schema, pair, verify
 from .calibrate import fit_temperature, fold_temperature
 from .data import heldout, sources
+from .embedder import command as embedder
 from .evaluate import evaluate_family, evaluate_intents, perplexity
 from .export_gguf import QUANTIZATIONS, export
 from .job import JobError, read_job
@@ -23,7 +24,7 @@ WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
-TOOLS = (adapter_files, grow, import_gguf, job_schema)
+TOOLS = (adapter_files, embedder, grow, import_gguf, job_schema)
 
 
 def build_parser() -> argparse.ArgumentParser:
