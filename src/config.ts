@@ -35,6 +35,14 @@ const common = {
   energy: energy.optional(),
 };
 
+const adapters = z.record(name, z.strictObject({ file: z.string().min(1).describe('Path of a GGUF LoRA adapter.'), scale: z.number().min(-10).max(10).default(1).describe('Strength.') })).default({}).describe('LoRA adapters that requests may name.');
+
+/** What `adaptersFile` of a member holds: adapters, and which of them to apply; `null` for none, absent for what the configuration says. */
+export const adaptersFileSchema = z.strictObject({ adapters, adapter: name.nullable().optional().describe('Adapter that is applied when a request names none.') });
+
+/** The content of an `adaptersFile`. */
+export type AdaptersFile = z.infer<typeof adaptersFileSchema>;
+
 const llama = z
   .strictObject({
     engine: z.literal('llama'),
@@ -45,8 +53,9 @@ const llama = z
     threads: z.number().int().min(1).max(512).optional().describe('CPU threads for computing. Default: the physical cores, at most 8.'),
     gpuLayers: z.number().int().min(0).max(1000).default(0).describe('Layers to put on a GPU, with a GPU build of the engine.'),
     embeddings: z.boolean().default(false).describe('Offer vectors (level Emb).'),
-    adapters: z.record(name, z.strictObject({ file: z.string().min(1).describe('Path of a GGUF LoRA adapter.'), scale: z.number().min(-10).max(10).default(1).describe('Strength.') })).default({}).describe('LoRA adapters that requests may name.'),
+    adapters,
     adapter: name.optional().describe('Adapter that is applied when a request names none.'),
+    adaptersFile: z.string().min(1).optional().describe('JSON file with further adapters and the one to apply ({"adapters": {...}, "adapter": "..."}), read again whenever it changes (docs/training.md).'),
     ...common,
   })
   .describe('A GGUF model in this process (llama.cpp).');
@@ -261,7 +270,7 @@ function rules(config: Config): ConfigMistake[] {
     }
   });
   for (const [id, settings] of Object.entries(config.members)) {
-    if (settings.engine === 'llama' && settings.adapter !== undefined && !(settings.adapter in settings.adapters)) {
+    if (settings.engine === 'llama' && settings.adapter !== undefined && settings.adaptersFile === undefined && !(settings.adapter in settings.adapters)) {
       mistakes.push({ path: `members.${id}.adapter`, expected: `one of ${Object.keys(settings.adapters).join(', ') || '(no adapters given)'}`, got: settings.adapter });
     }
   }

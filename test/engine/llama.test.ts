@@ -1,6 +1,6 @@
 /** The llama engine on made-up models: files that are not what they should be, fairness, cancelling, reuse, adapters, freeing. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -168,6 +168,53 @@ test('adapters change the answer, only of requests that name them', async () => 
   });
   await assert.rejects(open({ adapters: { wrong: { file: file('wrong.gguf', tinyAdapter({ strength: 1, width: 96 })), scale: 1 } } }), { code: 'model_unsupported' });
   await assert.rejects(open({ adapters: { wrong: { file: model, scale: 1 } } }), { code: 'model_unsupported' });
+});
+
+test('adapters are attached and swapped while requests stream, by the file that names them', { timeout: 60_000 }, async () => {
+  const path = join(folder, 'adapters.json');
+  const name = (strength: number): string => file(`bend-${strength}.gguf`, tinyAdapter({ strength }));
+  const write = (text: unknown): void => {
+    writeFileSync(`${path}.new`, typeof text === 'string' ? text : JSON.stringify(text));
+    renameSync(`${path}.new`, path);
+  };
+  await using({ adaptersFile: path, contextTokensMax: 512 }, async (opened) => {
+    const prompt = says('Say something, at some length.');
+    const say = (adapter?: string): Promise<string> => gather(opened.generate({ prompt, sampling: greedy, ...(adapter === undefined ? {} : { adapter }) }, quietCall())).then(({ text }) => text);
+    const until = async (done: () => Promise<boolean>): Promise<void> => {
+      while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 50));
+    };
+    const plain = await say();
+    await assert.rejects(say('bend'), { code: 'ability_missing' });
+    write({ adapters: { bend: { file: name(3) } } });
+    await until(async () => (await say('bend').catch(() => plain)) !== plain);
+    const bent = await say('bend');
+    assert.equal(await say(), plain, 'the default stays');
+
+    // a long answer goes on with the adapter it began with while another takes its name and becomes the default
+    const long = { temperature: 0, tokensMax: 300, logitBias: { '2': -100, '0': -100 } };
+    const whole = await gather(opened.generate({ prompt, sampling: long, adapter: 'bend' }, quietCall()));
+    const streaming = opened.generate({ prompt, sampling: long, adapter: 'bend' }, quietCall())[Symbol.asyncIterator]();
+    const first = await streaming.next();
+    write({ adapters: { bend: { file: name(-2) } }, adapter: 'bend' });
+    await until(async () => (await say()) !== plain);
+    const other = await say('bend');
+    assert.equal(await say(), other);
+    assert.ok(other !== bent && other !== plain);
+    let text = first.done === true || first.value.type !== 'text' ? '' : first.value.delta;
+    for (let part = await streaming.next(); part.done !== true; part = await streaming.next()) if (part.value.type === 'text') text += part.value.delta;
+    assert.equal(text, whole.text);
+
+    // what cannot be taken over changes nothing, and is said
+    const warned = new Promise<string>((resolve) => process.once('warning', (warning) => resolve(warning.message)));
+    write({ adapters: { bend: { file: model } } });
+    assert.match(await warned, /adaptersFile: The adapter file is not a GGUF adapter .* stay as they were/);
+    assert.equal(await say(), other);
+    write({ adapters: {}, adapter: null });
+    await until(async () => (await say()) === plain);
+    await assert.rejects(say('bend'), { code: 'ability_missing' });
+    write({ adapters: { again: { file: name(3) } }, adapter: 'again' });
+    await until(async () => (await say()) === bent);
+  });
 });
 
 test('speculation with two made-up models writes what the target alone writes', async () => {

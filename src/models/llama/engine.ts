@@ -88,6 +88,7 @@ export class Engine {
     switch (message.type) {
       case 'open': return this.#open(message.ask);
       case 'close': return this.#close(message.ask.handle);
+      case 'adapters': return this.#setAdapters(message.ask);
       case 'tokenize': return this.#model(message.ask.handle).vocabulary.tokenize(message.ask.pieces, message.ask.begin);
       case 'detokenize': return this.#model(message.ask.handle).vocabulary.detokenize(message.ask.tokens);
       case 'embed': return this.#queueEmbedding(message.call, message.ask);
@@ -123,6 +124,20 @@ export class Engine {
     return null;
   }
 
+  #setAdapters({ handle, adapters }: Asks['adapters']['ask']): null {
+    const model = this.#model(handle);
+    model.setAdapters(adapters);
+    this.#freeRetired(model);
+    return null;
+  }
+
+  /** Frees adapters that were taken away, once nothing runs or waits that may use them. */
+  #freeRetired(model: OpenModel): void {
+    if (!model.hasRetired || this.#opening.size > 0) return;
+    for (const task of this.#tasks.values()) if (task instanceof SessionTask ? task.model === model : [...task.roles.values()].includes(model)) return;
+    model.freeRetired();
+  }
+
   #run(message: RunMessage): void {
     const { run } = message;
     try {
@@ -131,6 +146,7 @@ export class Engine {
       const cells = new Map<OpenModel, number>();
       for (const [role, model] of roles) cells.set(model, (cells.get(model) ?? 0) + Math.min(message.cells[role] ?? model.contextTokensMax, model.contextTokensMax));
       const { args, seed, adapters } = message;
+      for (const [role, model] of roles) if (!model.hasAdapter(adapters[role] ?? '')) fail('ability_missing', `The model has no adapter "${adapters[role]}" any more.`);
       const task = new ProgramTask(this.#native, { run, program, args, seed, roles, adapters }, {
         event: (from, event) => this.#reports.event(from.run, event),
         end: (from, error) => this.#ended(from, error),
@@ -148,6 +164,7 @@ export class Engine {
     this.#tasks.delete(task.run);
     this.#admission.leave(task.run);
     this.#reports.end(task.run, error);
+    for (const model of task.roles.values()) this.#freeRetired(model);
   }
 
   #cancel(run: number): void {
@@ -159,6 +176,7 @@ export class Engine {
       task.stop();
       this.#tasks.delete(run);
       this.#admission.leave(run);
+      this.#freeRetired(task.model);
     }
     const opening = this.#opening.get(run);
     if (opening !== undefined) {
@@ -174,6 +192,7 @@ export class Engine {
 
   #openSession(call: number, ask: Asks['session-open']['ask']): Later {
     const model = this.#model(ask.handle);
+    if (!model.hasAdapter(ask.adapter ?? '')) fail('ability_missing', `The model has no adapter "${ask.adapter}" any more.`);
     this.#opening.set(ask.run, call);
     this.#admission.enter({
       run: ask.run,

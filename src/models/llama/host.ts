@@ -22,9 +22,21 @@ export function hostOf(context: EngineContext, thread: EngineThread): LlamaHost 
 /** What a host knows of a model. */
 export interface HostedModel {
   readonly handle: number;
+  /** Its adapters, which may change while it is open. */
+  readonly adapters: AdapterTable;
+}
+
+/** The adapters of an open model. */
+export interface AdapterTable {
   /** Adapter when a run names none; empty for none. */
   readonly adapter: string;
-  readonly adapters: readonly string[];
+  /** The engine's key of each name. */
+  readonly keys: ReadonlyMap<string, string>;
+}
+
+/** The key of an adapter by its name, or of the default; empty for none. @throws {TandemError} ability_missing */
+export function adapterKey({ adapter, keys }: AdapterTable, id: string, name: string = adapter): string {
+  return name === '' ? '' : (keys.get(name) ?? fail('ability_missing', { message: `The model "${id}" has no adapter "${name}".`, member: id }));
 }
 
 /** Runs token programs in the engine thread. */
@@ -60,10 +72,8 @@ export class LlamaHost implements TokenHost {
     const adapters: Record<string, string> = {};
     for (const [role, id] of Object.entries(run.roles)) {
       const model = this.#models.get(id) ?? fail('engine_failed', `The model "${id}" is not open on this host.`);
-      const adapter = run.adapters?.[role] ?? model.adapter;
-      if (adapter !== '' && !model.adapters.includes(adapter)) fail('ability_missing', `The model "${id}" has no adapter "${adapter}".`);
       roles[role] = model.handle;
-      adapters[role] = adapter;
+      adapters[role] = adapterKey(model.adapters, id, run.adapters?.[role]);
     }
     const { program, args, signal } = run;
     return this.thread.run({ program, roles, args, seed: run.seed ?? this.#seed(), adapters, cells: run.cells ?? {} }, signal) as AsyncGenerator<readonly Event[]>;

@@ -14,7 +14,8 @@ import type { Abilities, Call, Embedded, EmbedRequest, GenerateRequest, Level, M
 import { AnswerParts } from './answer-parts.ts';
 import { Chat } from './chat.ts';
 import { engineThread } from './engine-thread.ts';
-import { hostOf, type LlamaHost } from './host.ts';
+import { adapterKey, hostOf, type LlamaHost } from './host.ts';
+import { LiveAdapters } from './live-adapters.ts';
 import { defaultThreads, findModelFile } from './model-file.ts';
 import type { OpenedModel } from './protocol.ts';
 import { LlamaSession } from './session.ts';
@@ -32,12 +33,16 @@ const usual: ShapeSettings = { ...plainSettings, temperature: 0.8, topP: 0.95, m
  */
 export async function openLlamaModel(id: string, settings: LlamaSettings, context: EngineContext): Promise<Model<'device'>> {
   const file = findModelFile(settings.file, context);
-  const adapters = Object.fromEntries(Object.entries(settings.adapters).map(([name, adapter]) => [name, { file: findModelFile(adapter.file, context), scale: adapter.scale }]));
+  const live = new LiveAdapters(settings, context);
+  const { adapters } = live;
   const thread = await engineThread(settings.gpuLayers > 0);
   const { sequencesMax, gpuLayers, embeddings, contextTokensMax } = settings;
   const opened = await thread.ask('open', { file, sequencesMax, gpuLayers, embeddings, adapters, threads: settings.threads ?? defaultThreads(file), ...(contextTokensMax === undefined ? {} : { contextTokensMax }) });
   try {
-    return new LlamaModel(id, opened, settings, hostOf(context, thread), context);
+    const host = hostOf(context, thread);
+    const model = new LlamaModel(id, opened, live, host, context);
+    live.watch((changed) => thread.ask('adapters', { handle: opened.handle, adapters: changed }), id);
+    return model;
   } catch (error) {
     await thread.ask('close', { handle: opened.handle });
     throw error;
@@ -55,24 +60,22 @@ class LlamaModel implements Model<'device'> {
   readonly embed?: (request: EmbedRequest<'device'>, call: Call) => Promise<Embedded>;
   readonly #opened: OpenedModel;
   readonly #chat: Chat;
-  readonly #adapters: readonly string[];
-  readonly #adapter: string;
+  readonly #adapters: LiveAdapters;
   readonly #clock: EngineContext['clock'];
   readonly #random: EngineContext['random'];
   #closed = false;
 
-  constructor(id: string, opened: OpenedModel, settings: LlamaSettings, host: LlamaHost, context: EngineContext) {
+  constructor(id: string, opened: OpenedModel, adapters: LiveAdapters, host: LlamaHost, context: EngineContext) {
     this.id = id;
     this.host = host;
     this.parameters = opened.parameters;
     this.abilities = abilitiesOf(opened);
     this.#opened = opened;
     this.#chat = new Chat(opened);
-    this.#adapters = Object.keys(settings.adapters);
-    this.#adapter = settings.adapter ?? '';
+    this.#adapters = adapters;
     this.#clock = context.clock;
     this.#random = context.random;
-    host.add(id, { handle: opened.handle, adapter: this.#adapter, adapters: this.#adapters });
+    host.add(id, { handle: opened.handle, adapters });
     if (opened.rollsBack && opened.writes) this.open = (call) => this.#session(call);
     if (opened.embeddingDimensions !== undefined) this.embed = (request, call) => this.#embed(request, call);
   }
@@ -148,12 +151,13 @@ class LlamaModel implements Model<'device'> {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#adapters.close();
     this.host.remove(this.id);
     await this.host.thread.ask('close', { handle: this.#opened.handle });
   }
 
   async #session(call: Call): Promise<Session> {
-    return LlamaSession.open(this.host.thread, this.#opened.handle, this.#opened.vocabularySize, this.#adapter, call.signal);
+    return LlamaSession.open(this.host.thread, this.#opened.handle, this.#opened.vocabularySize, adapterKey(this.#adapters, this.id), call.signal);
   }
 
   async #embed(request: EmbedRequest<'device'>, { signal }: Call): Promise<Embedded> {
@@ -187,7 +191,7 @@ class LlamaModel implements Model<'device'> {
     const member = this.id;
     if (this.#closed) fail('engine_failed', { message: `The model "${member}" is closed.`, member });
     if (!this.#opened.writes) fail('ability_missing', { message: `The model "${member}" gives vectors only.`, member });
-    if (adapter !== undefined && !this.#adapters.includes(adapter)) fail('ability_missing', { message: `The model "${member}" has no adapter "${adapter}".`, member });
+    if (adapter !== undefined) adapterKey(this.#adapters, member, adapter);
     if (sampling.reasoningEffort !== undefined) fail('parameter_unsupported', { message: 'The engine has no reasoning effort.', param: 'reasoning_effort', member });
     const { topLogprobs = 0 } = sampling;
     if (topLogprobs > this.abilities.topLogprobsMax) fail('parameter_invalid', { message: `Expected at most ${this.abilities.topLogprobsMax} alternatives, got ${topLogprobs}.`, param: 'top_logprobs', member });

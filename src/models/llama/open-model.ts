@@ -1,6 +1,5 @@
 /** An open model in the engine thread: its weights (shared), its context and sequences, its adapters, its vectors. */
 import { totalmem } from 'node:os';
-import { fail } from '../../errors.ts';
 import { nothing, type Native, type Pointer } from './bindings.ts';
 import { LlamaContext, type MemoryLayout } from './context.ts';
 import type { OpenedModel, OpenSettings } from './protocol.ts';
@@ -30,6 +29,13 @@ export interface Shared {
   readonly stop: Pointer;
 }
 
+interface LoadedAdapter {
+  readonly pointer: Pointer;
+  readonly scale: number;
+}
+
+const none: LoadedAdapter = { pointer: nothing, scale: 0 };
+
 /** A model that requests can run on. */
 export class OpenModel implements Lane {
   readonly handle: number;
@@ -46,6 +52,9 @@ export class OpenModel implements Lane {
   requests = 0;
   readonly #shared: Shared;
   readonly #settings: OpenSettings;
+  readonly #adapters = new Map<string, LoadedAdapter>();
+  /** Keys of adapters that no new request may use. */
+  readonly #retired = new Set<string>();
   readonly #rollsBack: boolean;
 
   /** @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported, engine_out_of_memory */
@@ -58,7 +67,7 @@ export class OpenModel implements Lane {
     try {
       const { pointer } = this.weights;
       this.vocabulary = this.weights.vocabulary;
-      for (const { file } of Object.values(settings.adapters)) this.weights.adapter(file);
+      this.#load(settings.adapters);
       this.#rollsBack = !native.isRecurrent(pointer) && !native.isHybrid(pointer);
       const trained = native.trainedContext(pointer);
       this.contextTokensMax = settings.contextTokensMax ?? Math.min(trained > 0 ? trained : contextTokensDefault, contextTokensDefault);
@@ -70,18 +79,62 @@ export class OpenModel implements Lane {
       this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.#rollsBack);
       this.#common = common;
     } catch (error) {
+      this.#freeAdapters();
       shared.weights.release(this.weights);
       throw error;
     }
   }
 
-  useAdapter(name: string): void {
-    if (name === '') {
-      this.context.useAdapter(nothing, 0);
-      return;
+  useAdapter(key: string): void {
+    const { pointer, scale } = this.#adapters.get(key) ?? none;
+    this.context.useAdapter(pointer, scale);
+  }
+
+  /** Whether requests may name an adapter by this key. */
+  hasAdapter(key: string): boolean {
+    return key === '' || this.#adapters.has(key);
+  }
+
+  /** Whether adapters wait to be freed. */
+  get hasRetired(): boolean {
+    return this.#retired.size > 0;
+  }
+
+  /** Loads what is new and retires what is not named; nothing changes when one cannot be loaded. @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported */
+  setAdapters(adapters: OpenSettings['adapters']): void {
+    this.#load(adapters);
+    for (const key of this.#adapters.keys()) {
+      if (key in adapters) this.#retired.delete(key);
+      else this.#retired.add(key);
     }
-    const adapter = this.#settings.adapters[name] ?? fail('parameter_invalid', `The model has no adapter "${name}".`);
-    this.context.useAdapter(this.weights.adapter(adapter.file), adapter.scale);
+  }
+
+  /** Frees retired adapters. Nothing may be running on the model. */
+  freeRetired(): void {
+    if (!this.hasRetired) return;
+    this.context.useAdapter(nothing, 0);
+    for (const key of this.#retired) {
+      this.store.forget(key);
+      this.weights.freeAdapter((this.#adapters.get(key) as LoadedAdapter).pointer);
+      this.#adapters.delete(key);
+    }
+    this.#retired.clear();
+  }
+
+  #load(adapters: OpenSettings['adapters']): void {
+    const loaded: [string, LoadedAdapter][] = [];
+    try {
+      for (const [key, { file, scale }] of Object.entries(adapters)) if (!this.#adapters.has(key)) loaded.push([key, { pointer: this.weights.adapter(file), scale }]);
+    } catch (error) {
+      for (const [, { pointer }] of loaded) this.weights.freeAdapter(pointer);
+      throw error;
+    }
+    for (const [key, adapter] of loaded) this.#adapters.set(key, adapter);
+  }
+
+  #freeAdapters(): void {
+    for (const { pointer } of this.#adapters.values()) this.weights.freeAdapter(pointer);
+    this.#adapters.clear();
   }
 
   /** What makes vectors, where the settings ask for it. Its context is made at the first text, since it takes tens of megabytes. @throws {TandemError} engine_out_of_memory */
@@ -119,6 +172,7 @@ export class OpenModel implements Lane {
     this.#vectors?.free();
     this.store.clear();
     this.context.free();
+    this.#freeAdapters();
     this.#shared.weights.release(this.weights);
   }
 

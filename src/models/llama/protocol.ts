@@ -16,6 +16,7 @@ export interface OpenSettings {
   readonly threads: number;
   readonly gpuLayers: number;
   readonly embeddings: boolean;
+  /** By key: a name, with a number where the file of a name has been changed. */
   readonly adapters: Readonly<Record<string, { readonly file: string; readonly scale: number }>>;
 }
 
@@ -69,6 +70,8 @@ export interface RunMessage {
 export interface Asks {
   open: { readonly ask: OpenSettings; readonly reply: OpenedModel };
   close: { readonly ask: { readonly handle: number }; readonly reply: null };
+  /** Loads adapters and forgets those that are not named any more, once nothing runs with them. A key always means the same file. */
+  adapters: { readonly ask: { readonly handle: number; readonly adapters: OpenSettings['adapters'] }; readonly reply: null };
   tokenize: { readonly ask: { readonly handle: number; readonly pieces: readonly TextPiece[]; readonly begin: boolean }; readonly reply: number[] };
   detokenize: { readonly ask: { readonly handle: number; readonly tokens: readonly number[] }; readonly reply: string };
   embed: { readonly ask: { readonly handle: number; readonly run: number; readonly texts: readonly (readonly number[])[] }; readonly reply: Float32Array[] };

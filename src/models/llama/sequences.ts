@@ -143,6 +143,11 @@ export class SequenceStore {
     return true;
   }
 
+  /** Drops the kept prefixes that an adapter computed. */
+  forget(adapter: string): void {
+    for (const kept of [...this.#kept]) if (kept.adapter === adapter) this.#drop(kept);
+  }
+
   /** Drops every kept prefix. */
   clear(): void {
     while (this.evict());

@@ -17,7 +17,6 @@ export class Weights {
   /** Whether attention runs on the processor with heads whose length is no multiple of 64 (but of 32, the length of an 8-bit block). */
   readonly slowHalfFloats: boolean;
   readonly #native: Native;
-  readonly #adapters = new Map<string, Pointer>();
   users = 0;
 
   constructor(native: Native, pointer: Pointer, header: GgufHeader, gpuLayers: number) {
@@ -45,22 +44,22 @@ export class Weights {
     return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
   }
 
-  /** A LoRA adapter of this model, loaded once. @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported */
+  /** Loads a LoRA adapter of this model; pair it with `freeAdapter`, or free the model. @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported */
   adapter(path: string): Pointer {
-    const known = this.#adapters.get(path);
-    if (known !== undefined) return known;
     const header = readGgufHeader(path);
     if (header.metadata.get('general.type') !== 'adapter') fail('model_unsupported', 'The adapter file is not a GGUF adapter (general.type).');
     const { value, errors } = this.#native.watched(() => this.#native.adapterLoad(this.pointer, path));
     if (!value) fail('model_unsupported', { message: 'The adapter does not fit the model.', cause: errors.join('\n') });
-    this.#adapters.set(path, value);
     return value;
   }
 
-  /** Frees adapters and model. */
+  /** Frees an adapter; no context may have it applied. */
+  freeAdapter(adapter: Pointer): void {
+    this.#native.adapterFree(adapter);
+  }
+
+  /** Frees the model. */
   free(): void {
-    for (const adapter of this.#adapters.values()) this.#native.adapterFree(adapter);
-    this.#adapters.clear();
     this.#native.modelFree(this.pointer);
   }
 }
