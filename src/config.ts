@@ -143,6 +143,10 @@ const gateway = z
     idleTimeoutMs: ms(72_000, 'Time that an idle connection is kept.'),
     shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish when the gateway stops.'),
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),
+    threads: z
+      .union([z.literal('auto'), z.number().int().min(1).max(64)])
+      .default('auto')
+      .describe('Threads that answer requests, all on one port (Linux). `auto`: one a core, at most 4, unless a member runs in this process, the store lies in memory or the system cannot; then 1.'),
     corsOrigins: z.array(z.string()).default([]).describe('Origins of browsers that may call; "*" for any.'),
   })
   .describe('The HTTP server.');

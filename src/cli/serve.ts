@@ -1,11 +1,14 @@
 /** `tandem serve`: starts the gateway, says where it listens and what it has, and stops it without cutting answers off. */
+import { availableParallelism } from 'node:os';
 import { Option } from 'commander';
-import type { ConfigInput } from '../config.ts';
-import { TandemError } from '../errors.ts';
+import type { LoadedConfig } from '../config-file.ts';
+import { fail, TandemError } from '../errors.ts';
+import type { GatewayOptions } from '../gateway/index.ts';
 import { unmetNeeds } from '../recipes/recipe.ts';
 import type { Runtime } from '../tandem.ts';
 import { memberRows, type MemberRow } from './member-row.ts';
-import { openRuntime } from './open-runtime.ts';
+import { failureLine } from './serve/failure-line.ts';
+import type { Changes, Serving, Shared } from './serve/serving.ts';
 import { examples, packageVersion, type DefineCommand } from './help.ts';
 import { configOption, whole } from './request-options.ts';
 import { note, print, printJson, type Terminal } from './terminal.ts';
@@ -24,7 +27,7 @@ export const define: DefineCommand = (command, terminal) => {
     .option('-p, --port <n>', 'port to listen on; 0 picks a free one (default: gateway.port, 8484)', whole(0, 65_535))
     .option('--host <address>', 'address to listen on (default: gateway.host, 127.0.0.1)')
     .addOption(new Option('-r, --recipe <id>', 'recipe for requests that name no model (default: defaultModel, tandem/auto)'))
-    .option('-j, --json', 'print one JSON object when ready: url, members, recipes')
+    .option('-j, --json', 'print one JSON object when ready: url, members, recipes, threads')
     .addHelpText('after', serveExamples)
     .action((options: ServeOptions) => serve(terminal, options));
 };
@@ -37,27 +40,75 @@ const serveExamples = examples(
 
 async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
   const startedMs = performance.now();
-  const { runtime, loaded } = await openRuntime(terminal, options.config, (input) => changed(input, options));
+  const serving = await startServing(terminal, options);
+  const stop = stopSignal();
   try {
-    const { createGateway } = await import('../gateway/index.ts');
-    const gateway = createGateway(runtime, runtime.config.gateway, { onFailure: (error, about) => note(terminal, failureLine(runtime, error, about)) });
-    const stop = stopSignal();
-    const { url } = await gateway.listen().catch((error: unknown) => Promise.reject(listenError(error, runtime)));
-    await announce(terminal, runtime, { url, file: loaded.file, json: options.json === true, startMs: performance.now() - startedMs });
-    await stop.first;
+    await announce(terminal, serving.runtime, { url: serving.url, file: serving.file, threads: serving.threads, json: options.json === true, startMs: performance.now() - startedMs });
+    const broken = await Promise.race([stop.first, serving.broken]);
+    if (broken !== undefined) throw broken;
     if (options.json !== true) note(terminal, terminal.errorColours.dim('Stopping: running answers are finished first. Ctrl-C again stops at once.'));
-    await Promise.race([gateway.close(), stop.second]);
   } finally {
-    await runtime.close();
+    await Promise.race([serving.close(), stop.second]);
   }
 }
 
-function changed(input: ConfigInput, options: ServeOptions): ConfigInput {
-  return {
-    ...input,
-    ...(options.recipe === undefined ? {} : { defaultModel: `tandem/${options.recipe.replace(/^tandem\//, '')}` }),
-    gateway: { ...input.gateway, ...(options.port === undefined ? {} : { port: options.port }), ...(options.host === undefined ? {} : { host: options.host }) },
+interface Started {
+  readonly runtime: Runtime;
+  readonly url: string;
+  readonly file: string | undefined;
+  readonly threads: number;
+  /** Settles only when a thread has ended that was not told to. */
+  readonly broken: Promise<TandemError>;
+  close(): Promise<void>;
+}
+
+/** Opens the gateway, with further threads where the configuration asks for them, and starts listening. */
+async function startServing(terminal: Terminal, options: ServeOptions): Promise<Started> {
+  const { loadServed, openServing, servingThreads } = await import('./serve/serving.ts');
+  const loaded = await loadServed(terminal.cwd, options.config, options);
+  const threads = servingThreads(loaded.config, availableParallelism(), terminal.env);
+  if (typeof threads !== 'number') return fail('config_invalid', { message: `gateway.threads: ${threads.refused}.`, param: 'gateway.threads' });
+  const log = (line: string): void => note(terminal, line);
+  const onFailure = (runtime: Runtime): GatewayOptions['onFailure'] => (error, about) => log(failureLine(runtime, error, about));
+  if (threads === 1) {
+    const serving = await openServing(loaded, terminal.env, onFailure);
+    const { url } = await listening(serving);
+    return { ...serving, url, file: loaded.file, threads, broken: new Promise(() => undefined) };
+  }
+  return startSharing(terminal, options, loaded, threads, onFailure, log);
+}
+
+async function startSharing(terminal: Terminal, { port, host, recipe }: ServeOptions, loaded: LoadedConfig, threads: number, onFailure: (runtime: Runtime) => GatewayOptions['onFailure'], log: (line: string) => void): Promise<Started> {
+  const [{ openServing }, { checkFree, startThreads }, { accountBytes }] = await Promise.all([import('./serve/serving.ts'), import('./serve/threads.ts'), import('../policy/account-memory.ts')]);
+  const { config } = loaded;
+  if (config.gateway.port !== 0) await checkFree(config.gateway.host, config.gateway.port);
+  const shared: Shared = {
+    name: `tandem-gateway-${process.pid}-${performance.timeOrigin}`,
+    threads,
+    accounts: new SharedArrayBuffer(accountBytes(config.gateway.keys)),
+    inFlight: new SharedArrayBuffer(4),
+    clockFromMs: performance.timeOrigin,
   };
+  const first = await openServing(loaded, terminal.env, onFailure, shared);
+  const { url, port: listensOn } = await listening(first);
+  const changes: Changes = { port: listensOn, ...(host === undefined ? {} : { host }), ...(recipe === undefined ? {} : { recipe }) };
+  try {
+    const starts = Array.from({ length: threads - 1 }, (_, at) => ({ folder: terminal.cwd, file: loaded.file, changes, shared, number: at + 1 }));
+    const others = await startThreads(starts, log);
+    return { runtime: first.runtime, url, file: loaded.file, threads, broken: others.broken, close: async () => void (await Promise.all([first.close(), others.close()])) };
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
+}
+
+async function listening(serving: Serving): Promise<{ readonly url: string; readonly port: number }> {
+  try {
+    return await serving.gateway.listen();
+  } catch (error) {
+    await serving.close();
+    throw listenError(error, serving.runtime);
+  }
 }
 
 function listenError(error: unknown, runtime: Runtime): unknown {
@@ -71,15 +122,10 @@ function listenError(error: unknown, runtime: Runtime): unknown {
   return error;
 }
 
-/** A line of the log: time, code, path, trace. Messages hold no text of requests. */
-function failureLine(runtime: Runtime, error: TandemError, about: { readonly path: string; readonly traceId: string | undefined }): string {
-  const cause = error.code === 'internal' && error.cause instanceof Error ? `\n${error.cause.stack ?? ''}` : '';
-  return `${new Date(runtime.clock.wallMs()).toISOString()} ${error.code} ${about.path} ${about.traceId ?? '-'} ${error.message}${cause}`;
-}
-
 interface Ready {
   readonly url: string;
   readonly file: string | undefined;
+  readonly threads: number;
   readonly json: boolean;
   readonly startMs: number;
 }
@@ -89,12 +135,12 @@ async function announce(terminal: Terminal, runtime: Runtime, ready: Ready): Pro
   const members = memberRows(runtime.team, runtime.config);
   const able = [...runtime.recipes.values()].filter((recipe) => unmetNeeds(recipe, runtime.team).length === 0).map((recipe) => recipe.id);
   const unable = [...runtime.recipes.keys()].filter((id) => !able.includes(id));
-  if (ready.json) return printJson(terminal, { url: base, members, recipes: able, unavailable: unable, startMs: Math.round(ready.startMs) });
+  if (ready.json) return printJson(terminal, { url: base, members, recipes: able, unavailable: unable, threads: ready.threads, startMs: Math.round(ready.startMs) });
   const { bold, dim, cyan } = terminal.colours;
   const keyed = runtime.config.gateway.keys.length > 0;
   print(
     terminal,
-    `${bold('Tandem')} ${packageVersion()} listens on ${cyan(base)} ${dim(`(${(ready.startMs / 1000).toFixed(1)} s)`)}`,
+    `${bold('Tandem')} ${packageVersion()} listens on ${cyan(base)} ${dim(`(${(ready.startMs / 1000).toFixed(1)} s${ready.threads === 1 ? '' : `, ${ready.threads} threads`})`)}`,
     '',
     ...members.map((row, index) => `${(index === 0 ? 'models' : '').padEnd(9)}${memberLine(row)}`),
     `recipes  ${able.join(', ')}${unable.length === 0 ? '' : dim(`  (not with this team: ${unable.join(', ')}; see \`tandem recipes\`)`)}`,

@@ -15,14 +15,17 @@ import { feedbackHandler } from './feedback.ts';
 import { healthHandler, createReadiness } from './health.ts';
 import { HttpServer } from './http/server.ts';
 import { Router, type Handler, type Route } from './http/router.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type GatewayCounts } from './metrics.ts';
 import { modelHandler, modelsHandler } from './models.ts';
 import { pageHandler } from './page.ts';
+import type { Peers } from './peers.ts';
 import type { Draft } from './parameters/draft.ts';
 import { responsesEndpoint } from './responses/endpoint.ts';
 import type { GatewayRuntime } from './runtime.ts';
 import { traceHandler, tracesHandler } from './traces.ts';
 
+export type { GatewayCounts } from './metrics.ts';
+export type { Peers } from './peers.ts';
 export type { GatewayRuntime } from './runtime.ts';
 
 /** Streams that were silent this long get a comment. */
@@ -34,6 +37,8 @@ export interface Gateway {
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** Takes no new work, finishes running answers within `shutdownTimeoutMs`, stops the rest. The runtime stays open. */
   close(): Promise<void>;
+  /** What this gateway alone has counted. */
+  counts(): GatewayCounts;
   /** The server under it. */
   readonly server: Server;
 }
@@ -42,6 +47,8 @@ export interface Gateway {
 export interface GatewayOptions {
   /** Told of each request that failed through no fault of the caller. Holds no text of requests. */
   readonly onFailure?: (error: TandemError, about: { readonly path: string; readonly traceId: string | undefined }) => void;
+  /** Gateways in other threads that listen on the same port (`SO_REUSEPORT`, Linux). Default: none. */
+  readonly peers?: Peers;
 }
 
 /**
@@ -50,7 +57,7 @@ export interface GatewayOptions {
  */
 export function createGateway(runtime: GatewayRuntime, settings: Config['gateway'] = runtime.config.gateway, options: GatewayOptions = {}): Gateway {
   const streams: OpenStreams = new Bag();
-  const metrics = createMetrics(runtime, () => ({ working: http.working, streams: streams.size }));
+  const metrics = createMetrics(runtime, () => ({ working: http.working, streams: streams.size }), options.peers);
   const readiness = createReadiness(runtime, () => http.stopping);
   const router = new Router(routes(runtime, streams, metrics.handler, readiness));
   const http: HttpServer = new HttpServer({
@@ -58,6 +65,7 @@ export function createGateway(runtime: GatewayRuntime, settings: Config['gateway
     router,
     clock: runtime.clock,
     onFailure: (error, call) => options.onFailure?.(error, { path: call.path, traceId: call.traceId }),
+    ...(options.peers === undefined ? {} : { peers: options.peers }),
   });
   const heartbeat = setInterval(() => beat(streams), heartbeatMs).unref();
   return {
@@ -67,6 +75,7 @@ export function createGateway(runtime: GatewayRuntime, settings: Config['gateway
       clearInterval(heartbeat);
       metrics.close();
     },
+    counts: () => metrics.counts(),
     server: http.server,
   };
 }

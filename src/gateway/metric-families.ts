@@ -18,6 +18,11 @@ function head(name: string, help: string, type: string): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
 }
 
+/** What a counter has counted. */
+export type CounterData = readonly { readonly labels: Labels; readonly value: number }[];
+/** What a histogram has observed; counts by bucket, not summed up. */
+export type HistogramData = readonly { readonly labels: Labels; readonly counts: readonly number[]; readonly sum: number }[];
+
 /** A number for each combination of labels. */
 export class CounterFamily {
   readonly #head: string;
@@ -38,6 +43,16 @@ export class CounterFamily {
     const known = this.#values.get(key);
     if (known === undefined) this.#values.set(key, { labels, value: amount });
     else known.value += amount;
+  }
+
+  /** Everything that was counted, as data. */
+  counted(): CounterData {
+    return [...this.#values.values()].map(({ labels, value }) => ({ labels, value }));
+  }
+
+  /** Adds what another family of the same name has counted. */
+  merge(counted: CounterData): void {
+    for (const { labels, value } of counted) this.add(labels, value);
   }
 
   /** In Prometheus' format. */
@@ -71,18 +86,37 @@ export class HistogramFamily {
 
   /** Notes an observation. */
   observe(labels: Labels, value: number): void {
-    const key = labels.join('\n');
-    let known = this.#values.get(key);
-    if (known === undefined) this.#values.set(key, (known = { labels, counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }));
+    const known = this.#of(labels);
     let bucket = 0;
     while (bucket < this.#bounds.length && value > (this.#bounds[bucket] as number)) bucket++;
     known.counts[bucket] = (known.counts[bucket] ?? 0) + 1;
     known.sum += value;
   }
 
+  /** Everything that was observed, as data. */
+  counted(): HistogramData {
+    return [...this.#values.values()].map(({ labels, counts, sum }) => ({ labels, counts, sum }));
+  }
+
+  /** Adds what another family of the same name and bounds has observed. */
+  merge(counted: HistogramData): void {
+    for (const { labels, counts, sum } of counted) {
+      const known = this.#of(labels);
+      counts.forEach((count, bucket) => (known.counts[bucket] = (known.counts[bucket] ?? 0) + count));
+      known.sum += sum;
+    }
+  }
+
   /** In Prometheus' format. */
   text(): string {
     return this.#head + [...this.#values.values()].map((distribution) => this.#distribution(distribution)).join('');
+  }
+
+  #of(labels: Labels): Distribution {
+    const key = labels.join('\n');
+    let known = this.#values.get(key);
+    if (known === undefined) this.#values.set(key, (known = { labels, counts: new Array<number>(this.#bounds.length + 1).fill(0), sum: 0 }));
+    return known;
   }
 
   #distribution({ labels, counts, sum }: Distribution): string {

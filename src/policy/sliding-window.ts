@@ -21,7 +21,7 @@ export class SlidingWindow {
    * @param resolutionMs amounts within so many milliseconds are one entry; default 10
    * @param words `SlidingWindow.words(lengthMs, resolutionMs)` numbers, all 0 at first; default: its own
    */
-  constructor(lengthMs: number, resolutionMs = 10, words = new Float64Array(SlidingWindow.words(lengthMs, resolutionMs))) {
+  constructor(lengthMs: number, resolutionMs = 10, words: Float64Array = new Float64Array(SlidingWindow.words(lengthMs, resolutionMs))) {
     this.#lengthMs = lengthMs;
     this.#resolutionMs = resolutionMs;
     this.#room = roomOf(lengthMs, resolutionMs);

@@ -21,6 +21,8 @@ export interface HttpServerOptions {
   readonly settings: Config['gateway'];
   readonly router: Router;
   readonly clock: Clock;
+  /** Servers in other threads on the same port: the number of requests in flight is theirs too. */
+  readonly peers?: { readonly inFlight: Int32Array };
   /** Told of each failure that is not the caller's; for the log. */
   readonly onFailure: (error: TandemError, call: HttpCall) => void;
 }
@@ -75,7 +77,7 @@ export class HttpServer {
             : new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: 'gateway.host', cause: error }),
         );
       this.server.once('error', onError);
-      this.server.listen(port, host, () => {
+      this.server.listen({ port, host, reusePort: this.#options.peers !== undefined }, () => {
         this.server.off('error', onError);
         const address = this.server.address() as AddressInfo;
         resolve({ url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`, port: address.port });
@@ -126,13 +128,17 @@ export class HttpServer {
   async #work(route: Route, call: HttpCall): Promise<void> {
     if (this.#stopping) return this.#refuse(call, stopping());
     const { concurrentMax } = this.#options.settings;
-    if (this.#running.size >= concurrentMax) {
+    const inFlight = this.#options.peers?.inFlight;
+    const others = inFlight === undefined ? this.#running.size : Atomics.add(inFlight, 0, 1);
+    if (others >= concurrentMax) {
+      if (inFlight !== undefined) Atomics.sub(inFlight, 0, 1);
       return this.#refuse(call, new TandemError('overloaded', { message: `${concurrentMax} requests are in flight.`, retryAfterMs: 1_000 }));
     }
     const ticket = this.#running.add(call);
     try {
       await this.#answer(route, call);
     } finally {
+      if (inFlight !== undefined) Atomics.sub(inFlight, 0, 1);
       this.#running.remove(ticket);
       if (this.#running.size === 0) this.#idle?.();
     }
