@@ -2,7 +2,7 @@
  * What is known of one arm: its quality, its cost and its time as functions of the request's features, each with a model that
  * forgets and a watch for sudden change. Costs and times are learned as logarithms, since both vary by factors.
  */
-import { Watch, type Change, type WatchSettings } from './change.ts';
+import { Watch, type Change, type SavedWatch, type WatchSettings } from './change.ts';
 import { LinearModel, type Expected, type SavedLinearModel } from './linear-model.ts';
 
 /** How an arm begins. */
@@ -43,12 +43,15 @@ export interface SavedArm {
   readonly latency: SavedLinearModel;
   readonly spread: { readonly cost: number; readonly latency: number };
   readonly known: { readonly cost: boolean; readonly latency: boolean };
+  readonly watches: { readonly reward: SavedWatch; readonly cost: SavedWatch; readonly latency: SavedWatch };
   readonly observations: number;
 }
 
 const tiny = 1e-9;
 /** Precision that the prior keeps on the constant once a change was noticed: worth three observations. */
 const constantAfterChange = 3;
+/** Change of a logarithm that counts as one deviation at least: a model that fits costs exactly must not call a few percent a change. */
+const factorMin = 0.2;
 /** Observations that an old price or time is worth once it was seen to have changed. */
 const startAnew = 0.2;
 /** Rewards near 0 or 1 vary less than this, but so unevenly that dividing by their own deviation would raise false alarms. */
@@ -79,7 +82,7 @@ class Positive {
     const { mean } = this.model.expect(features);
     const residual = log - mean;
     const judged = this.model.weight >= 10;
-    const change = judged ? this.watch.observe(residual / Math.max(0.05, Math.sqrt(this.spread))) : undefined;
+    const change = judged ? this.watch.observe(residual / Math.max(factorMin, Math.sqrt(this.spread))) : undefined;
     if (change === undefined && judged) this.spread += 0.02 * (Math.min(residual * residual, 9 * this.spread + 0.01) - this.spread);
     this.model.observe(features, log, weight);
     this.known = true;
@@ -113,6 +116,11 @@ export class ArmModel {
   /** Observations in all. */
   get observations(): number {
     return this.#observations;
+  }
+
+  /** How near a change of its rewards or costs is to being noticed, 0 to 1. */
+  get suspicion(): number {
+    return Math.max(this.#watch.suspicion, this.#cost.watch.suspicion);
   }
 
   /** Steps of the bandit pass. */
@@ -171,16 +179,19 @@ export class ArmModel {
 
   /** What must be kept. */
   save(): SavedArm {
-    return { quality: this.#quality.save(), cost: this.#cost.model.save(), latency: this.#latency.model.save(), spread: { cost: this.#cost.spread, latency: this.#latency.spread }, known: { cost: this.#cost.known, latency: this.#latency.known }, observations: this.#observations };
+    return { quality: this.#quality.save(), cost: this.#cost.model.save(), latency: this.#latency.model.save(), spread: { cost: this.#cost.spread, latency: this.#latency.spread }, known: { cost: this.#cost.known, latency: this.#latency.known }, watches: { reward: this.#watch.save(), cost: this.#cost.watch.save(), latency: this.#latency.watch.save() }, observations: this.#observations };
   }
 
   /** Goes on from what was kept. @returns whether it was taken */
-  restore({ quality, cost, latency, spread, known, observations }: SavedArm): boolean {
+  restore({ quality, cost, latency, spread, known, watches, observations }: SavedArm): boolean {
     if (!this.#quality.restore(quality) || !this.#cost.model.restore(cost) || !this.#latency.model.restore(latency)) return false;
     this.#cost.spread = spread.cost;
     this.#latency.spread = spread.latency;
     this.#cost.known = known.cost;
     this.#latency.known = known.latency;
+    this.#watch.restore(watches.reward);
+    this.#cost.watch.restore(watches.cost);
+    this.#latency.watch.restore(watches.latency);
     this.#observations = observations;
     return true;
   }

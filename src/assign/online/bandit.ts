@@ -23,7 +23,15 @@ export interface BanditSettings {
   readonly arm: (id: string) => ArmSettings;
   /** Deviations above the middle that a time limit is held against; default 1.64, kept 95 times of 100. */
   readonly latencyQuantile?: number;
+  /**
+   * Share of choices, 0 to 1, that goes to arms that are under suspicion of having changed, evenly, so that a change is
+   * confirmed or cleared although the arm has become unattractive; default 0.2.
+   */
+  readonly probe?: number;
 }
+
+/** Suspicion from which an arm is probed. */
+const suspect = 0.4;
 
 /** An arm on one request. */
 export interface Option {
@@ -135,7 +143,7 @@ class ModelBandit implements Bandit {
     });
     const allowed = judged.filter(({ excludedBy }) => excludedBy === undefined);
     if (allowed.length === 0) return { arm: undefined, propensity: 0, judgements: judged.map((each) => ({ ...each, propensity: 0 })) };
-    const law = propensities(allowed.map(({ utility, deviation }) => ({ mean: utility, deviation })), this.#settings.choice);
+    const law = this.#probed(allowed, propensities(allowed.map(({ utility, deviation }) => ({ mean: utility, deviation })), this.#settings.choice));
     const drawn = drawFrom(law, uniform());
     let at = 0;
     const judgements = judged.map((each) => ({ ...each, propensity: each.excludedBy === undefined ? (law[at++] as number) : 0 }));
@@ -164,6 +172,13 @@ class ModelBandit implements Bandit {
     this.#steps = steps;
     this.#arms.clear();
     for (const [id, saved] of Object.entries(arms)) this.#arm(id).restore(saved);
+  }
+
+  #probed(allowed: readonly { readonly arm: string }[], law: Float64Array): Float64Array {
+    const { probe = 0.2 } = this.#settings;
+    const suspects = allowed.map(({ arm }) => Number(this.#arm(arm).suspicion >= suspect));
+    const count = suspects.reduce((sum, each) => sum + each, 0);
+    return count === 0 || probe === 0 ? law : law.map((each, i) => (1 - probe) * each + (probe * (suspects[i] as number)) / count);
   }
 
   #arm(id: string): ArmModel {

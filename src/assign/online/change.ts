@@ -3,8 +3,8 @@
  *
  * Page's cumulative sums (1954), two-sided, over standardised residuals, at three scales at once: a large slack finds a large
  * change in a dozen requests, a small one a small change in some hundreds. Each level is set so that without a change one
- * scale raises a false alarm about once in 50,000 residuals (Siegmund's approximation of the run length for normal residuals;
- * `test/online/change.test.ts` counts them for rewards of 0 and 1).
+ * of the six sums raises a false alarm about once in 20,000 residuals (Siegmund's approximation of the run length for normal
+ * residuals), all together about once in 4,000; a test counts them for rewards of 0 and 1.
  *
  * Residuals are taken against a model that itself learns, but slowly against the sums here.
  */
@@ -21,7 +21,7 @@ export function levelFor(slack: number, runLength: number): number {
 
 /** How a watch behaves. */
 export interface WatchSettings {
-  /** Residuals between two false alarms of one scale and side, about. Default 100,000. */
+  /** Residuals between two false alarms of one scale and side, about. Default 20,000. */
   readonly runLength?: number;
   /** Residuals after a start or an alarm that are not judged. Default 20. */
   readonly quiet?: number;
@@ -34,6 +34,13 @@ export interface Change {
   readonly after: number;
 }
 
+/** What must be kept of a watch. JSON. */
+export interface SavedWatch {
+  readonly sums: readonly number[];
+  readonly since: readonly number[];
+  readonly seen: number;
+}
+
 /** Watches one quantity of one arm. */
 export class Watch {
   readonly #levels: readonly number[];
@@ -42,7 +49,7 @@ export class Watch {
   readonly #since = new Int32Array(2 * slacks.length);
   #seen = 0;
 
-  constructor({ runLength = 100_000, quiet = 20 }: WatchSettings = {}) {
+  constructor({ runLength = 20_000, quiet = 20 }: WatchSettings = {}) {
     this.#levels = slacks.map((slack) => levelFor(slack, runLength));
     this.#quiet = quiet;
   }
@@ -61,6 +68,26 @@ export class Watch {
     }
     if (found !== undefined) this.reset();
     return found;
+  }
+
+  /** How near an alarm is, 0 to 1: the fullest sum against its level. */
+  get suspicion(): number {
+    let most = 0;
+    for (let i = 0; i < this.#sums.length; i++) most = Math.max(most, (this.#sums[i] as number) / (this.#levels[i >> 1] as number));
+    return most;
+  }
+
+  /** What must be kept. */
+  save(): SavedWatch {
+    return { sums: [...this.#sums], since: [...this.#since], seen: this.#seen };
+  }
+
+  /** Goes on from what was kept. */
+  restore({ sums, since, seen }: SavedWatch): void {
+    if (sums.length !== this.#sums.length || since.length !== this.#since.length) return;
+    this.#sums.set(sums);
+    this.#since.set(since);
+    this.#seen = seen;
   }
 
   /** Begins anew. */
