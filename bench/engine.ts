@@ -24,7 +24,7 @@ const answerTokens = 96;
 const promptTokens = 512;
 const decodeTokens = 128;
 /** Measured this often a round by either side; the best counts, since a busy machine only ever slows down. */
-const repetitions = 5;
+const repetitions = values.quick ? 10 : 20;
 const greedy = { ...plainSettings, temperature: 0 };
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
@@ -34,13 +34,16 @@ async function ownSpeed(model: Model, round: number): Promise<{ decode: number; 
   const vocabulary = 4000;
   const decode: number[] = [];
   const prompt: number[] = [];
+  const first = (n: number): number => 5 + (Math.abs(round * 97 + n * 31) % vocabulary);
+  // in llama-bench's order: all prompts, then all decoding
   for (let n = 0; n < repetitions; n++) {
-    const first = 5 + (Math.abs(round * 97 + n * 31) % vocabulary);
-    const one = await timed(model, 'generate', { model: 'large' }, { prompt: [first], settings: greedy, tokensMax: decodeTokens, ignoreEnd: true });
-    decode.push((1000 * decodeTokens) / one.ms);
-    const tokens = Array.from({ length: promptTokens }, (_, at) => 5 + ((first + at * Math.abs(37 + round)) % vocabulary));
+    const tokens = Array.from({ length: promptTokens }, (_, at) => 5 + ((first(n) + at * Math.abs(37 + round)) % vocabulary));
     const read = await timed(model, 'generate', { model: 'large' }, { prompt: tokens, settings: greedy, tokensMax: 1, ignoreEnd: true });
     prompt.push((1000 * (promptTokens - read.finish.cachedPromptTokens)) / read.ms);
+  }
+  for (let n = 0; n < repetitions; n++) {
+    const one = await timed(model, 'generate', { model: 'large' }, { prompt: [first(n)], settings: greedy, tokensMax: decodeTokens, ignoreEnd: true });
+    decode.push((1000 * decodeTokens) / one.ms);
   }
   return { decode: Math.max(...decode), prompt: Math.max(...prompt) };
 }

@@ -3,14 +3,19 @@
  * `@portkey-ai/gateway` on the same mock upstream, in one run, round by round. Here admission (a key with limits), guard,
  * masking (the member's place is `cloud`), recipe, trace and store are on.
  *
- *   npm run bench:gateway [-- --quick] [-- --no-memory]
+ *   npm run bench:gateway [-- --quick] [-- --no-memory] [-- --threads <n>]
+ *
+ * `--threads`: of Tandem's gateway; default as a user gets it (`gateway.threads: 'auto'`), which is one a core here. The other
+ * gateway is one process with one thread, the way its package starts it.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { servingThreads } from '../src/cli/serve/serving.ts';
+import { parseConfig, type ConfigInput } from '../src/config.ts';
 import { load, quantile, type LoadResult, type Target } from './gateway/load.ts';
 import { cpuSeconds, residentBytes, start, stopAll, untilReady, type Running } from './gateway/processes.ts';
 import { machineLine, printFigures } from './machine.ts';
@@ -18,6 +23,7 @@ import { machineLine, printFigures } from './machine.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const quick = process.argv.includes('--quick');
 const withMemory = !process.argv.includes('--no-memory');
+const threads = process.argv.includes('--threads') ? Number(process.argv[process.argv.indexOf('--threads') + 1]) : ('auto' as const);
 const rounds = quick ? 3 : 7;
 const secondsPerRound = quick ? 1.5 : 2.5;
 const memoryFrom = quick ? 4_000 : 20_000;
@@ -45,11 +51,11 @@ async function freePort(): Promise<number> {
 }
 
 /** The gateway as a user starts it: the command line with a configuration file. */
-async function startTandem(upstreamPort: number, folder: string): Promise<Running & { readonly port: number }> {
-  const config = {
+async function startTandem(upstreamPort: number, folder: string): Promise<Running & { readonly port: number; readonly threads: number }> {
+  const config: ConfigInput = {
     members: { large: { engine: 'openai', roles: ['large'], baseUrl: `http://127.0.0.1:${upstreamPort}/v1`, model: 'mock', place: 'cloud', price: { inputUsdPerMillionTokens: 1, outputUsdPerMillionTokens: 4, asOf: '2025-01-01' } } },
     defaultModel: 'tandem/large',
-    gateway: { keys: [{ name: 'bench', sha256: createHash('sha256').update(key).digest('hex'), requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000_000, costUsdPerDay: 1_000_000 }] },
+    gateway: { threads, keys: [{ name: 'bench', sha256: createHash('sha256').update(key).digest('hex'), requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000_000, costUsdPerDay: 1_000_000 }] },
     policy: { costUsdMaxPerRequest: 1 },
   };
   writeFileSync(join(folder, 'tandem.config.ts'), `export default ${JSON.stringify(config, null, 2)};\n`);
@@ -57,7 +63,7 @@ async function startTandem(upstreamPort: number, folder: string): Promise<Runnin
   const profile = process.env.TANDEM_BENCH_PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.TANDEM_BENCH_PROFILE}`];
   const running = await start([...profile, join(root, 'src/cli/main.ts'), 'serve', '--config', join(folder, 'tandem.config.ts'), '--port', String(port), '--json'], {}, folder);
   await untilReady(`http://127.0.0.1:${port}/healthz`);
-  return { ...running, port };
+  return { ...running, port, threads: servingThreads(parseConfig(config), availableParallelism(), {}) as number };
 }
 
 async function startPortkey(): Promise<Running & { readonly port: number }> {
@@ -72,6 +78,7 @@ async function startSides(folder: string): Promise<readonly Side[]> {
   const upstreamPort = Number(upstream.firstLine);
   const tandem = await startTandem(upstreamPort, folder);
   const portkey = await startPortkey();
+  console.log(`tandem answers with ${tandem.threads} ${tandem.threads === 1 ? 'thread' : 'threads'}, portkey with one`);
   const path = '/v1/chat/completions';
   const toPortkey = { authorization: 'Bearer none', 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1` };
   return [
