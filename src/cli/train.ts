@@ -7,6 +7,7 @@ import { fail } from '../errors.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { define as defineRouter } from './train/router.ts';
 import { runJob, type JobOptions } from './train/run-job.ts';
+import { runLaws, type LawsOptions } from './train/laws.ts';
 import { runSetup, type SetupCommandOptions } from './train/set-up.ts';
 import { runTool } from './train/tool.ts';
 
@@ -25,6 +26,16 @@ export const define: DefineCommand = (command, terminal) => {
       if (options.setup === true) return runSetup(terminal, options);
       return runJob(terminal, job ?? fail('usage', `tandem train needs a job file (or --setup: ${setupHint}).`), options);
     });
+  command
+    .command('laws')
+    .summary('next-token laws of a GGUF, for checks against PyTorch')
+    .description('Compute next-token laws of a GGUF file in 32 bits and tokens of texts; the trainer compares them with its own.')
+    .requiredOption('--model <file>', 'GGUF file')
+    .requiredOption('--questions <file>', 'JSON: sequences (token ids), ends (lengths after which a law is wanted), texts')
+    .requiredOption('--out <file>', 'receives the logits, float32, one row a position')
+    .option('--adapter <file>', 'GGUF adapter to apply')
+    .helpOption('-h, --help', 'print help')
+    .action((options: LawsOptions) => runLaws(terminal, options));
   command
     .command('tool')
     .summary('call another command of the trainer')

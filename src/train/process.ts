@@ -38,7 +38,7 @@ export interface TrainerEnd {
 export async function runTrainer({ args, cwd, env, signal, onLine, onNote }: TrainerRun): Promise<TrainerEnd> {
   const python = trainerPython(env) ?? fail('trainer_missing', `The trainer has no Python yet; ${setupHint}.`);
   const path = [trainerFolder, env['PYTHONPATH'] ?? ''].filter((part) => part !== '').join(delimiter);
-  const child = spawn(python, ['-u', '-m', 'tandem_trainer', ...args], { cwd, env: { ...env, PYTHONPATH: path } as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(python, ['-u', '-m', 'tandem_trainer', ...args], { cwd, env: { TANDEM_COMMAND: JSON.stringify(process.argv.slice(0, 2)), ...env, PYTHONPATH: path } as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] });
   const notes: string[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => onLine(readLine(line)));
   createInterface({ input: child.stderr }).on('line', (line) => {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
 from pathlib import Path
 
-from . import adapter_files, bundle, grow, import_gguf, job_schema, pair, verify
+from . import adapter_files, bundle, grow, import_gguf, job_schema, pack_text, pair, verify
 from .calibrate import fit_temperature, fold_temperature
 from .data import heldout, sources
 from .embedder import command as embedder
@@ -24,7 +25,7 @@ WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
-TOOLS = (adapter_files, embedder, grow, import_gguf, job_schema)
+TOOLS = (adapter_files, embedder, grow, import_gguf, job_schema, pack_text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
             "weights": dict(type=Path, default=WEIGHTS, help="folder that receives the GGUF files and cards"),
             "checkpoint": dict(type=Path, required=True, help="folder holding checkpoint.pt"),
             "tokenizer": dict(type=Path, required=True, help="tokenizer.json"),
-            "server": dict(type=Path, required=True, help="llama.cpp's llama-server"),
+            "server": dict(type=Path, default=None, help="llama.cpp's llama-server, instead of Tandem's own engine"),
         }
         for option in options:
             sub.add_argument(f"--{option}", **known[option])
@@ -58,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--name", default="tandem")
     sub = add("verify", "compare token ids and next-token laws of torch and llama.cpp", "checkpoint", "tokenizer", "server", "data")
-    sub.add_argument("--positions", type=int, default=200)
+    sub.add_argument("--positions", type=int, default=1000)
     sub.add_argument("--texts", type=int, default=3000)
     sub.add_argument("--quantization", choices=sorted(QUANTIZATIONS), default="q8_0")
     sub = add("evaluate", "held-out accuracy, calibration and agreement of a pair", "tokenizer", "data", "weights")
@@ -69,13 +70,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("overlap", "count held-out prompts that occur in the training data", "recipe", "data", "weights")
     add("heldout", "write weights/evaluation/heldout.jsonl", "recipe", "data", "weights")
     sub = add("pair", "rebuild the pair: data, large, small, GGUF files, evaluation, cards", "recipe", "data", "work", "weights")
-    sub.add_argument("--server", type=Path, default=None, help="llama.cpp's llama-server, to verify the files")
+    sub.add_argument("--server", type=Path, default=None, help="llama.cpp's llama-server, to verify the files instead of Tandem's own engine")
     sub.add_argument("--only", choices=("train", "bundle"), default=None, help="stop after training, or only bundle what is trained")
     return parser
 
 
-def run_verify(model: Llama, tokenizer_path: Path, server: Path, root: Path, quantization: str, positions: int, texts: int) -> dict:
-    """Exports f32 and ``quantization`` to a temporary folder and compares both with torch."""
+def run_verify(model: Llama, tokenizer_path: Path, server: Path | None, root: Path, quantization: str, positions: int, texts: int) -> dict:
+    """Exports f32 and ``quantization`` to a temporary folder and compares both with torch, in Tandem's engine or in ``server``."""
     tokenizer = load_tokenizer(tokenizer_path)
     stories = sources.tinystories(root, "held-out")
     chats = [
@@ -88,15 +89,15 @@ def run_verify(model: Llama, tokenizer_path: Path, server: Path, root: Path, qua
         for kind in dict.fromkeys(("f32", quantization)):
             path = Path(folder) / f"{kind}.gguf"
             export(model, tokenizer, path, kind, "verify")
-            with verify.engine(server, path) as base:
+            with contextlib.nullcontext() if server is None else verify.engine(server, path) as base:
                 if kind == "f32":
                     every = verify.hostile_texts(texts - len(stories) - len(chats)) + stories + chats
                     report["texts"] = len(every)
-                    report["differentTokenIds"] = len(verify.token_ids(base, tokenizer, every))
-                report[kind] = verify.compare_laws(base, model, sequences, positions)
+                    report["differentTokenIds"] = len(verify.different_tokens(path, tokenizer, every) if server is None else verify.token_ids(base, tokenizer, every))
+                report[kind] = verify.compare_with_tandem(path, model, sequences, positions) if server is None else verify.compare_laws(base, model, sequences, positions)
     report["passed"] = (
         report["differentTokenIds"] == 0
-        and report["f32"]["maxAbsLogprobLikely"] < verify.F32_LIMIT
+        and report["f32"]["maxAbsLogprob"] < verify.F32_LIMIT
         and report[quantization]["meanKl"] < verify.Q8_KL_LIMIT
     )
     return report
@@ -125,9 +126,7 @@ def run_bundle(recipe: dict, root: Path, work: Path, weights: Path, server: Path
     report["overlap"] = pair.overlap_report(recipe, root, weights)
     (weights / "evaluation").mkdir(parents=True, exist_ok=True)
     (weights / "evaluation" / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    verification = {}
-    if server:
-        verification = {member: run_verify(models[member], work / "tokenizer.json", server, root, kinds[member], 1000, 3000) for member in models}
+    verification = {member: run_verify(models[member], work / "tokenizer.json", server, root, kinds[member], 1000, 3000) for member in models}
     trained_context = max(plan["time"] for plan in recipe["phases"].values())
     entries = []
     for member, model in models.items():

@@ -1,4 +1,4 @@
-"""Compares an exported GGUF with PyTorch, through llama.cpp's ``llama-server``.
+"""Compares an exported GGUF with PyTorch: through Tandem's own engine, or through llama.cpp's ``llama-server``.
 
 Two checks: token ids of many texts are equal, and next-token laws agree position by position.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -92,7 +95,7 @@ def token_ids(base: str, tokenizer: Tokenizer, texts: list[str]) -> list[str]:
 
 
 def engine_law(base: str, ids: list[int], vocabulary: int) -> np.ndarray:
-    """The engine's log-probabilities (vocabulary,) of the token after ``ids``; -inf where it gave none."""
+    """A server's log-probabilities (vocabulary,) of the token after ``ids``; -inf where it gave none."""
     reply = _post(f"{base}/completion", {"prompt": ids, "n_predict": 1, "n_probs": vocabulary, "temperature": 0.0, "cache_prompt": True})
     law = np.full(vocabulary, -np.inf)
     for entry in reply["completion_probabilities"][0]["top_logprobs"]:
@@ -100,31 +103,92 @@ def engine_law(base: str, ids: list[int], vocabulary: int) -> np.ndarray:
     return law
 
 
-def compare_laws(base: str, model: Llama, sequences: list[list[int]], positions: int) -> dict:
-    """Next-token laws of torch (float32) and the engine at ``positions`` prefixes of ``sequences``.
+def tandem_command() -> list[str]:
+    """How Tandem is called: what started this process, the repository's own Node, or ``tandem`` in the path.
+
+    Raises ``EngineFailed`` when none is there.
+    """
+    given = os.environ.get("TANDEM_COMMAND")
+    if given:
+        return json.loads(given)
+    root = Path(__file__).resolve().parents[2]
+    node, entry = root / "node_modules" / ".bin" / "node", root / "src" / "cli" / "main.ts"
+    if node.exists() and entry.is_file():
+        return [str(node), str(entry)]
+    found = shutil.which("tandem")
+    if found:
+        return [found]
+    raise EngineFailed("engine: expected tandem in the path (or --server with llama.cpp's llama-server), found nothing")
+
+
+def ask_tandem(gguf: str | Path, questions: dict, adapter: str | Path | None = None) -> tuple[np.ndarray, list[list[int]]]:
+    """Laws (positions, vocabulary) as log-probabilities and token ids of texts, from Tandem's own engine.
+
+    ``questions`` holds ``sequences``, ``ends`` and ``texts``. Raises ``EngineFailed`` with what Tandem said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asked, out = Path(folder) / "questions.json", Path(folder) / "laws.bin"
+        asked.write_text(json.dumps(questions))
+        command = [*tandem_command(), "train", "laws", "--model", str(gguf), "--questions", str(asked), "--out", str(out)]
+        if adapter is not None:
+            command += ["--adapter", str(adapter)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        if done.returncode != 0:
+            raise EngineFailed(f"engine: expected laws, got {done.stderr.strip()[-400:]}")
+        report = json.loads(done.stdout)
+        logits = np.fromfile(out, np.float32).reshape(report["positions"], report["vocabulary"]).astype(np.float64)
+    top = logits.max(-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True)), report["tokens"]
+
+
+def draw_places(sequences: list[list[int]], positions: int, seed: int = 11) -> list[tuple[int, int]]:
+    """``positions`` places (sequence, length of the prefix), drawn without repeats, in order."""
+    places = [(number, end) for number, ids in enumerate(sequences) for end in range(1, len(ids))]
+    return sorted(random.Random(seed).sample(places, min(positions, len(places))))
+
+
+def torch_laws(model: Llama, sequences: list[list[int]], places: list[tuple[int, int]]) -> np.ndarray:
+    """Log-probabilities (places, vocabulary) by torch in float32, normalised in float64."""
+    laws = []
+    with torch.no_grad():
+        for number, ids in enumerate(sequences):
+            ends = [end for which, end in places if which == number]
+            if ends:
+                laws.append(torch.log_softmax(model(torch.tensor([ids]))[0, [end - 1 for end in ends]].double(), -1).numpy())
+    return np.concatenate(laws)
+
+
+def compare(ours: np.ndarray, theirs: np.ndarray) -> dict:
+    """Two tables of laws (positions, vocabulary), ``ours`` torch's.
 
     Returns the largest absolute difference in log-probability over tokens with torch probability above
     1e-6 and over all tokens, the mean and largest KL(torch || engine) in nats and the share of equal first choices.
     """
-    random_ = random.Random(11)
-    places = [(number, end) for number, ids in enumerate(sequences) for end in range(1, len(ids))]
-    places = sorted(random_.sample(places, min(positions, len(places))))
-    likely, everywhere, divergences, same = 0.0, 0.0, [], 0
-    with torch.no_grad():
-        for number, ids in enumerate(sequences):
-            ends = [end for which, end in places if which == number]
-            if not ends:
-                continue
-            laws = torch.log_softmax(model(torch.tensor([ids]))[0].double(), -1).numpy()
-            for end in ends:
-                ours, theirs = laws[end - 1], engine_law(base, ids[:end], model.shape.vocabulary)
-                seen = np.isfinite(theirs) & (ours > np.log(1e-12))
-                difference = np.abs(ours - theirs)
-                likely = max(likely, float(difference[ours > np.log(1e-6)].max()))
-                everywhere = max(everywhere, float(difference[seen].max()))
-                divergences.append(float((np.exp(ours) * np.where(seen, ours - theirs, 0.0)).sum()))
-                same += int(ours.argmax() == theirs.argmax())
+    seen = np.isfinite(theirs) & (ours > np.log(1e-12))
+    difference = np.abs(np.where(seen, ours - theirs, 0.0))
+    divergences = (np.exp(ours) * np.where(seen, ours - theirs, 0.0)).sum(-1)
     return {
-        "positions": len(places), "maxAbsLogprob": float(f"{everywhere:.3g}"), "maxAbsLogprobLikely": float(f"{likely:.3g}"),
-        "meanKl": float(f"{np.mean(divergences):.3g}"), "maxKl": float(f"{np.max(divergences):.3g}"), "sameFirst": round(same / len(places), 4),
+        "positions": len(ours), "maxAbsLogprob": float(f"{difference.max():.3g}"), "maxAbsLogprobLikely": float(f"{difference[ours > np.log(1e-6)].max():.3g}"),
+        "meanKl": float(f"{divergences.mean():.3g}"), "maxKl": float(f"{divergences.max():.3g}"), "sameFirst": round(float((ours.argmax(-1) == theirs.argmax(-1)).mean()), 4),
     }
+
+
+def compare_laws(base: str, model: Llama, sequences: list[list[int]], positions: int) -> dict:
+    """``compare`` of torch with a running server, at ``positions`` prefixes of ``sequences``."""
+    places = draw_places(sequences, positions)
+    theirs = np.stack([engine_law(base, sequences[number][:end], model.shape.vocabulary) for number, end in places])
+    return compare(torch_laws(model, sequences, places), theirs)
+
+
+def compare_with_tandem(gguf: str | Path, model: Llama, sequences: list[list[int]], positions: int, adapter: str | Path | None = None) -> dict:
+    """``compare`` of torch with Tandem's engine, at ``positions`` prefixes of ``sequences``; ``adapter`` is applied by the engine."""
+    places = draw_places(sequences, positions)
+    ends = [[end for which, end in places if which == number] for number in range(len(sequences))]
+    theirs, _ = ask_tandem(gguf, {"sequences": sequences, "ends": ends}, adapter)
+    return compare(torch_laws(model, sequences, places), theirs)
+
+
+def different_tokens(gguf: str | Path, tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """The texts whose ids differ between ``tokenizers`` and Tandem's engine (none, when all is well)."""
+    _, theirs = ask_tandem(gguf, {"texts": texts})
+    return [text for text, ids in zip(texts, theirs, strict=True) if ids != tokenizer.encode(text, add_special_tokens=False).ids]

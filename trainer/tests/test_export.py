@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from tandem_trainer import verify
+from tandem_trainer.adapter_files import export_adapter
+from tandem_trainer.adapters import attach, layers_of, merge_adapters
 from tandem_trainer.bundle import rounded
 from tandem_trainer.evaluate import expected_calibration_error
 from tandem_trainer.export_gguf import export, gguf_name, interleave
@@ -90,3 +92,40 @@ def test_the_engine_agrees_with_torch(tmp_path):
         assert verify.token_ids(base, tokenizer, verify.hostile_texts(200)) == []
         report = verify.compare_laws(base, model, [tokenizer.encode("Once upon a time, there was a small robot.").ids], 8)
     assert report["maxAbsLogprobLikely"] < verify.F32_LIMIT
+
+
+@pytest.fixture
+def tandem():
+    try:
+        return verify.tandem_command()
+    except verify.EngineFailed as missing:
+        pytest.skip(str(missing))
+
+
+def test_tandems_own_engine_agrees_with_torch_on_a_thousand_positions(tmp_path, tandem):
+    torch.manual_seed(2)
+    tokenizer = load_tokenizer(SHIPPED)
+    model = Llama(ModelShape(width=64, layers=2, heads=2, kv_heads=1, ffn_width=96)).eval()
+    export(model, tokenizer, tmp_path / "m.gguf", "f32", "tiny")
+    sequences = [torch.randint(4096, (210,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(5)]
+    report = verify.compare_with_tandem(tmp_path / "m.gguf", model, sequences, 1000)
+    assert report["positions"] == 1000 and report["maxAbsLogprob"] < verify.F32_LIMIT and report["sameFirst"] == 1.0
+    assert verify.different_tokens(tmp_path / "m.gguf", tokenizer, verify.hostile_texts(200)) == []
+
+
+def test_an_adapter_in_tandems_engine_has_the_law_of_the_merged_model(tmp_path, tandem):
+    torch.manual_seed(2)
+    model = Llama(ModelShape(width=64, layers=2, heads=2, kv_heads=1, ffn_width=96)).eval()
+    export(model, load_tokenizer(SHIPPED), tmp_path / "m.gguf", "f32", "tiny")
+    settings = {"rank": 4, "alpha": 8}
+    attach(model, settings, seed=1)
+    with torch.no_grad():
+        for layer in layers_of(model).values():
+            layer.lora_b.normal_(std=0.1)
+    export_adapter(model, settings, tmp_path / "a.gguf", "tiny")
+    sequences = [torch.randint(4096, (60,), generator=torch.Generator().manual_seed(3)).tolist()]
+    merged = merge_adapters(model)
+    assert verify.compare_with_tandem(tmp_path / "m.gguf", merged, sequences, 50, tmp_path / "a.gguf")["maxAbsLogprob"] < verify.F32_LIMIT
+    assert verify.compare_with_tandem(tmp_path / "m.gguf", merged, sequences, 50)["maxAbsLogprob"] > 0.1
+    with pytest.raises(verify.EngineFailed, match="not a GGUF adapter"):
+        verify.compare_with_tandem(tmp_path / "m.gguf", merged, sequences, 5, tmp_path / "m.gguf")

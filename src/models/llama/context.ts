@@ -17,6 +17,7 @@ const lawBytesMax = 2 << 20;
 
 /** ggml's number for 8-bit blocks. */
 const q8 = 8;
+const f32 = 0;
 
 /** What `decode` may say besides success. */
 export type DecodeOutcome = 'done' | 'full' | 'stopped' | 'failed';
@@ -37,6 +38,8 @@ export interface ContextSettings {
   readonly sequences: number;
   readonly threads: number;
   readonly embeddings: boolean;
+  /** Keys and values in 32 bits, plain attention. Default false. */
+  readonly exact?: boolean;
   /** Threads shared by all contexts; 0n lets the library make its own. */
   readonly pool: Pointer;
   /** Address of the byte that stops a computation. */
@@ -171,7 +174,7 @@ export class LlamaContext {
       n_threads_batch: settings.threads,
       embeddings: settings.embeddings,
       kv_unified: together,
-      ...(slowHalfFloats ? { flash_attn_type: 0, type_k: q8 } : {}),
+      ...(settings.exact === true ? { flash_attn_type: 0, type_k: f32, type_v: f32 } : slowHalfFloats ? { flash_attn_type: 0, type_k: q8 } : {}),
     };
   }
 

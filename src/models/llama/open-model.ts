@@ -75,7 +75,7 @@ export class OpenModel implements Lane {
       const { cells, sequences, requests } = this.#memory(native, layout, settings.sequencesMax);
       this.requestsMax = requests;
       const common = { threads: settings.threads, pool: shared.pool(settings.threads), stop: shared.stop };
-      this.context = new LlamaContext(native, this.weights, { ...common, cells, layout, sequences, embeddings: false });
+      this.context = new LlamaContext(native, this.weights, { ...common, cells, layout, sequences, embeddings: false, ...(settings.exact === true ? { exact: true } : {}) });
       this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.#rollsBack);
       this.#common = common;
     } catch (error) {

@@ -16,6 +16,8 @@ export interface OpenSettings {
   readonly threads: number;
   readonly gpuLayers: number;
   readonly embeddings: boolean;
+  /** Keys and values in 32 bits and plain attention, for checks against other programs. Default: as fast as it goes. */
+  readonly exact?: boolean;
   /** By key: a name, with a number where the file of a name has been changed. */
   readonly adapters: Readonly<Record<string, { readonly file: string; readonly scale: number }>>;
 }
