@@ -5,6 +5,7 @@
 import type { Config } from '../config.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Driver } from './driver.ts';
+import { journalOn, ledgerOn } from './journal.ts';
 import { openPostgres } from './postgres.ts';
 import { TraceQueue } from './queue.ts';
 import { deleteBefore, deletedAtOnceMax, feedbackOf, feedbackRow, insertFeedback, insertTrace, selectFeedback, selectSpent, selectSummaries, selectTrace, summaryOf, traceOf, traceRow } from './rows.ts';
@@ -57,7 +58,7 @@ export async function openStore(settings: Config['store'], context: StoreContext
 }
 
 async function dropOld(driver: Driver, beforeMs: number): Promise<void> {
-  for (const table of ['traces', 'feedback'] as const) {
+  for (const table of ['traces', 'feedback', 'pilot_journal'] as const) {
     while ((await driver.change(deleteBefore(table, beforeMs))) >= deletedAtOnceMax);
   }
 }
@@ -66,7 +67,10 @@ async function dropOld(driver: Driver, beforeMs: number): Promise<void> {
 function storeOn(driver: Driver, queue: TraceQueue, stop: () => void): Store {
   let closing: Promise<void> | undefined;
   const settled = (): Promise<void> => queue.flush();
+  const journal = journalOn(driver);
   return {
+    journal,
+    ledger: ledgerOn(driver),
     writeTrace: (record) => queue.push(record),
     getTrace: async (id) => {
       await settled();
@@ -91,6 +95,7 @@ function storeOn(driver: Driver, queue: TraceQueue, stop: () => void): Store {
       (closing ??= (async () => {
         stop();
         await queue.close();
+        await journal.flush().catch(() => undefined);
         await driver.close();
       })()),
   };

@@ -158,7 +158,7 @@ export function selectSpent(caller: string, sinceMs: number): Query {
 export const deletedAtOnceMax = 2_000;
 
 /** Removes some of what is older than a time; repeat while it removes `deletedAtOnceMax`. */
-export function deleteBefore(table: 'traces' | 'feedback', ms: number): Query {
+export function deleteBefore(table: 'traces' | 'feedback' | 'pilot_journal', ms: number): Query {
   const [key, time] = table === 'traces' ? ['id', 'started_at_ms'] : ['trace_id', 'at_ms'];
   const before = Math.ceil(ms);
   return { sql: `DELETE FROM ${table} WHERE ${time} < ? AND ${key} IN (SELECT ${key} FROM ${table} WHERE ${time} < ? LIMIT ${deletedAtOnceMax})`, values: [before, before] };

@@ -58,6 +58,35 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX feedback_at ON feedback (at_ms)',
     ],
   },
+  {
+    version: 2,
+    about: "the pilot's journal and leases of the budget",
+    statements: [
+      `CREATE TABLE pilot_journal (
+        trace_id TEXT PRIMARY KEY,
+        at_ms BIGINT NOT NULL,
+        caller TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        held BIGINT NOT NULL,
+        learned BIGINT NOT NULL,
+        propensity DOUBLE PRECISION NOT NULL,
+        target DOUBLE PRECISION NOT NULL,
+        modelled DOUBLE PRECISION NOT NULL,
+        modelled_target DOUBLE PRECISION NOT NULL,
+        quality_usd DOUBLE PRECISION NOT NULL,
+        features TEXT NOT NULL,
+        cost_usd DOUBLE PRECISION,
+        latency_ms DOUBLE PRECISION,
+        reward DOUBLE PRECISION,
+        reward_at_ms BIGINT,
+        source TEXT
+      )`,
+      'CREATE INDEX pilot_journal_reward ON pilot_journal (reward_at_ms)',
+      'CREATE INDEX pilot_journal_at ON pilot_journal (at_ms)',
+      'CREATE TABLE spend_leases (period TEXT PRIMARY KEY, granted_usd DOUBLE PRECISION NOT NULL)',
+    ],
+  },
 ];
 
 /** The step that this version of Tandem writes. */

@@ -4,6 +4,8 @@
  * Writing a trace returns at once; it reaches the file within `flushMs`, off the hot path. Killing the process loses at
  * most that much and never damages the store.
  */
+import type { SpendLedger } from '../policy/purse.ts';
+import type { Journal } from '../recipes/pilot/journal.ts';
 import type { TraceRecord } from '../trace/trace.ts';
 
 /** A trace in a list. */
@@ -44,6 +46,10 @@ export interface Store {
   listFeedback(traceId: string): Promise<readonly Feedback[]>;
   /** Dollars that a caller has spent since a time. */
   spentUsd(caller: string, sinceMs: number): Promise<number>;
+  /** Decisions of the pilot and their rewards, shared by all replicas. A store without one keeps them in the process. */
+  readonly journal?: Journal;
+  /** Leases of the budget, shared by all replicas. A store without one grants them in the process. */
+  readonly ledger?: SpendLedger;
   /** Traces that were dropped since the start because the queue was full. */
   readonly droppedTraces: number;
   /** Resolves when everything queued is in the file. */

@@ -1,0 +1,290 @@
+/**
+ * The pilot: chooses recipe, knobs and members for `tandem/auto`, learns from rewards, and can say why.
+ *
+ * For each rule (objective of the policy) it is in one of three phases:
+ *
+ *   rules     the documented rules decide, alone. So it stays where nobody sends rewards.
+ *   explore   rewards come in: the rules decide all but a share `explore` of requests; that share is drawn from what looks good
+ *             and from all arms. Every propensity is logged.
+ *   learned   the gate (`assign/online/gate.ts`) found, from the logged decisions, that the learned policy is not worse: it
+ *             decides, except for a share `holdout`, where the rules do. When it is worse than that holdout with confidence, it is
+ *             rolled back to `explore`.
+ *
+ * What it may choose between was cut down by the policy before it is asked, and money is checked in every call by the budget
+ * and the purse. A reward can move probabilities between allowed arms; it can do nothing else.
+ *
+ * The candidate that the gate judges is the learned policy as it was at each decision, before it saw that decision's reward, so
+ * the estimate is not flattered by having learned from the same rewards.
+ */
+import { createBandit, type ArmChange, type Bandit, type Judgement, type Option } from '../../assign/online/index.ts';
+import { judgeChange, Trial, type GateSettings, type Verdict } from '../../assign/online/gate.ts';
+import type { HardLimits } from '../../assign/online/constraints.ts';
+import type { LoggedChoice } from '../../assign/online/off-policy.ts';
+import { drawFrom } from '../../assign/online/propensities.ts';
+import { utilityOf, type Preference } from '../../assign/online/preference.ts';
+import { seededRandom } from '../../system/random.ts';
+import type { TraceRecord } from '../../trace/trace.ts';
+import type { Journal, JournalEntry, RewardedEntry } from './journal.ts';
+import { armPrior, assumed, type SideQuality } from './prior.ts';
+
+/** How a pilot behaves. */
+export interface PilotSettings {
+  /** Share of requests that explore, 0 to 0.5; default 0.05. */
+  readonly explore?: number;
+  /** Share of requests, 0.01 to 0.5, that the rules keep while the learned policy is in force; default 0.05. */
+  readonly holdout?: number;
+  /** Rewards under a rule before anything is explored; default 20. */
+  readonly rewardsMin?: number;
+  /** Age of a decision beyond which its reward does not count, in milliseconds; default 7 days. */
+  readonly rewardAgeMsMax?: number;
+  /** Share of the latest 200 rewards that one caller may hold where there are several; default 0.5. */
+  readonly callerShareMax?: number;
+  readonly gate?: GateSettings;
+  /** What is believed before the first reward. */
+  readonly quality?: SideQuality;
+  /** The dual price of the budget now; default 0. */
+  readonly price?: () => number;
+}
+
+/** What is asked of the pilot. */
+export interface PilotQuestion {
+  readonly traceId: string;
+  readonly caller: string;
+  readonly nowMs: number;
+  readonly rule: string;
+  /** Those that can run; the first is what the rules would choose. */
+  readonly arms: readonly { readonly id: string; readonly costUsdMax: number; readonly usualCostUsd: number | undefined; readonly places: readonly string[] }[];
+  readonly features: Float64Array;
+  readonly preference: Preference;
+  readonly limits: HardLimits;
+  readonly uniform: () => number;
+}
+
+/** The phases. */
+export type Phase = 'rules' | 'explore' | 'learned';
+
+/** What the pilot says. */
+export interface PilotAnswer {
+  readonly arm: string;
+  /** One sentence. */
+  readonly because: string;
+  /** Numbers and names for the trace. */
+  readonly inputs: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What became of a reward. */
+export type RewardFate = 'learned' | 'unknown' | 'repeated' | 'late' | 'invalid' | 'crowded';
+
+interface RuleState {
+  phase: Phase;
+  rewards: number;
+  rows: LoggedChoice[];
+  trial: Trial;
+  why: string;
+}
+
+const rowsMax = 2_000;
+const openMax = 10_000;
+const recentMax = 200;
+const judgeEvery = 25;
+/** Floor of the learned law, so that no arm becomes unknown. */
+const floor = 0.02;
+
+/** See the head of this file. */
+export class Pilot {
+  readonly #settings: PilotSettings;
+  readonly #journal: Journal;
+  readonly #bandit: Bandit;
+  readonly #usual = new Map<string, number>();
+  readonly #states = new Map<string, RuleState>();
+  /** Decisions whose request has not ended. */
+  readonly #open = new Map<string, JournalEntry>();
+  /** Rewards that were learned from, by trace, in the order in which they came. */
+  readonly #applied = new Set<string>();
+  readonly #recent: string[] = [];
+  #seenMs = 0;
+
+  /** @param journal shared by all replicas */
+  constructor(settings: PilotSettings, journal: Journal) {
+    this.#settings = settings;
+    this.#journal = journal;
+    this.#bandit = createBandit({ choice: { rule: 'thompson', width: 0.5, explore: floor }, arm: (id) => armPrior(id, settings.quality ?? assumed, this.#usual.get(id)) });
+  }
+
+  /** The phase of a rule, and why it is in it. */
+  phase(rule: string): { readonly phase: Phase; readonly why: string; readonly rewards: number } {
+    const { phase, why, rewards } = this.#state(rule);
+    return { phase, why, rewards };
+  }
+
+  /** Chooses. Draws nothing while the rules decide alone. */
+  decide(question: PilotQuestion): PilotAnswer {
+    const { rule, arms, preference, features, limits, uniform } = question;
+    const state = this.#state(rule);
+    const { explore = 0.05, holdout = 0.05 } = this.#settings;
+    const price = this.#settings.price?.() ?? 0;
+    for (const { id, usualCostUsd } of arms) if (usualCostUsd !== undefined && !this.#usual.has(id)) this.#usual.set(id, usualCostUsd);
+    const options = arms.map(({ id, costUsdMax, places }): Option => ({ arm: id, features, costUsdMax, places }));
+    const { judgements } = this.#bandit.choose({ options, preference, limits, price }, () => 0);
+    const target = Float64Array.from(judgements, ({ propensity }) => propensity);
+    const open = judgements.filter(({ excludedBy }) => excludedBy === undefined).length;
+    const alone = state.phase === 'rules' || arms.length < 2 || open === 0;
+    const held = !alone && state.phase === 'learned' && uniform() < holdout;
+    const law = target.map((wanted, i) => {
+      const byRule = Number(i === 0);
+      if (alone) return byRule;
+      if (state.phase === 'learned') return holdout * byRule + (1 - holdout) * wanted;
+      const even = judgements[i]?.excludedBy === undefined ? 1 / open : 0;
+      return (1 - explore) * byRule + explore * (0.5 * wanted + 0.5 * even);
+    });
+    const drawn = alone || held ? 0 : state.phase === 'learned' ? drawFrom(target, uniform()) : drawFrom(law, uniform());
+    const chosen = judgements[drawn] as Judgement;
+    this.#remember({
+      traceId: question.traceId, atMs: question.nowMs, caller: question.caller, rule, arm: chosen.arm, held, learned: state.phase === 'learned' && !alone,
+      propensity: law[drawn] as number, target: target[drawn] as number, modelled: chosen.utility, modelledTarget: judgements.reduce((sum, { utility }, i) => sum + (target[i] as number) * utility, 0),
+      qualityUsd: preference.qualityUsd, features: [...features].map((each) => Number(each.toFixed(4))),
+    });
+    return { arm: chosen.arm, because: alone ? 'The rules decide.' : reason(state, held, drawn === 0), inputs: inputsOf({ state, judgements, law, drawn, held, price, features, preference }) };
+  }
+
+  /** A request has ended: its cost and time are learned, and the decision goes into the journal. */
+  finished({ id, outcome, usage, durationMs }: TraceRecord): Promise<void> | undefined {
+    const entry = this.#open.get(id);
+    if (entry === undefined) return undefined;
+    this.#open.delete(id);
+    if (outcome !== 'ok') return undefined;
+    const full: JournalEntry = { ...entry, latencyMs: durationMs, ...(usage.priceKnown === false ? {} : { costUsd: usage.costUsd }) };
+    this.#bandit.learn({ arm: entry.arm, features: entry.features, latencyMs: durationMs, ...(full.costUsd === undefined || full.costUsd === 0 ? {} : { costUsd: full.costUsd }) });
+    return this.#journal.decided(full);
+  }
+
+  /**
+   * A judgement of an answer. Counts once, when the decision is known, is not too old and its caller does not drown out others.
+   * @throws {TandemError} store_failed
+   */
+  async reward(traceId: string, score: number, source: string, nowMs: number): Promise<RewardFate> {
+    if (!(score >= 0 && score <= 1)) return 'invalid';
+    const found = await this.#journal.rewarded(traceId, score, source, nowMs);
+    if (found === undefined) return 'unknown';
+    return found === 'repeated' ? 'repeated' : this.#learn(found);
+  }
+
+  /** Learns what other replicas were told since the last time. @throws {TandemError} store_failed */
+  async sync(): Promise<number> {
+    // Clocks of replicas differ and writes overtake each other: a minute is read again, and what is known is skipped.
+    const entries = await this.#journal.since(this.#seenMs - 60_000, 5_000);
+    let count = 0;
+    for (const entry of entries) if (!this.#applied.has(entry.traceId) && this.#learn(entry) === 'learned') count++;
+    return count;
+  }
+
+  /** Takes up what the journal holds, at the start. @throws {TandemError} store_failed */
+  async restore(limit = 5_000): Promise<void> {
+    for (const entry of await this.#journal.latest(limit)) {
+      this.#bandit.learn({ arm: entry.arm, features: entry.features, ...(entry.latencyMs === undefined ? {} : { latencyMs: entry.latencyMs }), ...(entry.costUsd === undefined || entry.costUsd === 0 ? {} : { costUsd: entry.costUsd }) });
+      this.#learn(entry);
+    }
+  }
+
+  #state(rule: string): RuleState {
+    let state = this.#states.get(rule);
+    if (state === undefined) this.#states.set(rule, (state = { phase: 'rules', rewards: 0, rows: [], trial: new Trial(), why: 'No rewards have come.' }));
+    return state;
+  }
+
+  #remember(entry: JournalEntry): void {
+    if (this.#open.has(entry.traceId)) return;
+    this.#open.set(entry.traceId, entry);
+    const [oldest] = this.#open.keys();
+    if (this.#open.size > openMax && oldest !== undefined) this.#open.delete(oldest);
+  }
+
+  #learn(entry: RewardedEntry): RewardFate {
+    if (this.#applied.has(entry.traceId)) return 'repeated';
+    this.#applied.add(entry.traceId);
+    const [oldest] = this.#applied;
+    if (this.#applied.size > 4 * openMax && oldest !== undefined) this.#applied.delete(oldest);
+    this.#seenMs = Math.max(this.#seenMs, entry.rewardAtMs);
+    if (!(entry.reward >= 0 && entry.reward <= 1)) return 'invalid';
+    if (entry.rewardAtMs - entry.atMs > (this.#settings.rewardAgeMsMax ?? 7 * 86_400_000)) return 'late';
+    if (this.#crowds(entry.caller)) return 'crowded';
+    this.#advance(entry, this.#bandit.learn({ arm: entry.arm, features: entry.features, reward: entry.reward }));
+    return 'learned';
+  }
+
+  /** Whether one more reward of a caller would leave the others too small a say. A sole caller crowds nobody. */
+  #crowds(caller: string): boolean {
+    const own = this.#recent.reduce((sum, each) => sum + Number(each === caller), 0);
+    if (own < this.#recent.length && own + 1 > (this.#settings.callerShareMax ?? 0.5) * Math.max(20, this.#recent.length + 1)) return true;
+    this.#recent.push(caller);
+    if (this.#recent.length > recentMax) this.#recent.shift();
+    return false;
+  }
+
+  #advance(entry: RewardedEntry, changes: readonly ArmChange[]): void {
+    const state = this.#state(entry.rule);
+    const { rewardsMin = 20, gate = {} } = this.#settings;
+    state.rewards++;
+    const utility = Math.max(-1, utilityOf({ quality: entry.reward, costUsd: entry.costUsd ?? 0, latencyMs: 0 }, { qualityUsd: entry.qualityUsd, secondUsd: 0 }));
+    if (changes.some(({ quantity }) => quantity === 'reward')) state.rows = []; // evidence from before a change is none
+    if (state.phase === 'rules' && state.rewards >= rewardsMin) this.#enter(state, 'explore', `${state.rewards} rewards have come.`);
+    if (entry.learned && state.phase === 'learned') {
+      state.trial.add(entry.held, Math.max(0, Math.min(1, utility)));
+      if (state.trial.worse) this.#enter(state, 'explore', 'Rolled back: the learned policy was worse than the rules beside it.');
+      return;
+    }
+    if (entry.learned || state.phase !== 'explore') return;
+    state.rows.push({ reward: utility, propensity: entry.propensity, target: entry.target, modelled: entry.modelled, modelledTarget: entry.modelledTarget });
+    if (state.rows.length > rowsMax) state.rows.shift();
+    if (state.rewards % judgeEvery !== 0) return;
+    const verdict = judgeChange(state.rows, gate, seededRandom(state.rewards));
+    if (verdict.passes) this.#enter(state, 'learned', `The gate let the learned policy pass: ${gains(verdict)}.`);
+    else state.why = `The gate keeps the rules: ${verdict.because}`;
+  }
+
+  #enter(state: RuleState, phase: Phase, why: string): void {
+    state.phase = phase;
+    state.why = why;
+    state.rows = [];
+    state.trial = new Trial();
+  }
+}
+
+function gains({ gain, gainLow, gainHigh, rows }: Verdict): string {
+  return `it gains ${gain.toFixed(3)} (${gainLow.toFixed(3)} to ${gainHigh.toFixed(3)}) on ${rows} decisions`;
+}
+
+function reason({ phase }: RuleState, held: boolean, byRule: boolean): string {
+  if (held) return 'The rules keep a share of requests beside the learned policy.';
+  if (phase === 'learned') return 'The learned policy decides.';
+  return byRule ? 'The rules decide; a small share of requests explores.' : 'This request explores.';
+}
+
+interface Shown {
+  readonly state: RuleState;
+  readonly judgements: readonly Judgement[];
+  readonly law: Float64Array;
+  readonly drawn: number;
+  readonly held: boolean;
+  readonly price: number;
+  readonly features: Float64Array;
+  readonly preference: Preference;
+}
+
+function inputsOf({ state, judgements, law, drawn, held, price, features, preference }: Shown): Record<string, string | number | boolean> {
+  const excluded = judgements.filter(({ excludedBy }) => excludedBy !== undefined).map(({ arm, excludedBy }) => `${arm} (${excludedBy})`);
+  const known = judgements.map(({ arm, quality, deviation, costUsd }) => `${arm} ${quality.toFixed(2)}±${(1.96 * deviation).toFixed(2)} $${Number(costUsd.toPrecision(2))}`);
+  return {
+    phase: state.phase,
+    why: state.why,
+    rewards: state.rewards,
+    propensity: Number((law[drawn] as number).toFixed(4)),
+    law: judgements.map(({ arm }, i) => `${arm} ${(law[i] as number).toFixed(3)}`).join(', '),
+    expected: known.join(', '),
+    ...(excluded.length === 0 ? {} : { excluded: excluded.join(', ') }),
+    ...(held ? { held } : {}),
+    price: Number(price.toPrecision(3)),
+    qualityUsd: preference.qualityUsd,
+    difficulty: Number(((features[1] ?? 0) + 0.5).toFixed(3)),
+  };
+}
