@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from pathlib import Path
 
-import gguf
-import torch
-from gguf import GGMLQuantizationType
 from tokenizers import Tokenizer
 
 from .data.example import Example, passes
 from .evaluate import answers
-from .export_gguf import QUANTIZATIONS, export
+from .export_gguf import export
 from .model import Llama
+from .quantize import rounded
 
 LICENCE = "Apache-2.0"
 
@@ -38,20 +35,6 @@ EXAMPLES = (
     ("greeting", "Hello", "Hello! How can I help you?"),
     ("story", "Tell me a story about Lily and Tom.", None),
 )
-
-
-def rounded(model: Llama, quantization: str) -> Llama:
-    """A copy whose matrices hold the values that the exported file holds, so that it is judged as shipped."""
-    kind = QUANTIZATIONS[quantization][0]
-    twin = copy.deepcopy(model)
-    if kind == GGMLQuantizationType.F32:
-        return twin
-    with torch.no_grad():
-        for parameter in twin.parameters():
-            if parameter.dim() == 2:
-                stored = gguf.quants.quantize(parameter.numpy(), kind)
-                parameter.copy_(torch.from_numpy(gguf.quants.dequantize(stored, kind).reshape(parameter.shape).astype("float32")))
-    return twin
 
 
 def member_entry(weights: Path, member: str, model: Llama, tokenizer: Tokenizer, quantization: str, trained_context: int, facts: dict) -> dict:

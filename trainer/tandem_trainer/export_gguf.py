@@ -1,6 +1,6 @@
 """Writes a model and its tokenizer as one GGUF file for llama.cpp's ``llama`` architecture.
 
-Matrices become q8_0, f16 or f32; norms stay f32. The head is tied, so no ``output.weight`` is written:
+Matrices become f32, f16, q8_0 or q4_K (``quantize.py`` says how); norms stay f32. The head is tied, so no ``output.weight`` is written:
 llama.cpp then uses the token embedding.
 """
 
@@ -11,17 +11,11 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType, LlamaFileType
 from tokenizers import Tokenizer
 
 from .model import Llama
+from .quantize import QUANTIZATIONS, kind_of, packed
 from .tokenizer import CHAT_TEMPLATE, END_OF_TEXT, GGML_PRE, MESSAGE_END, SPECIALS
-
-QUANTIZATIONS = {
-    "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
-    "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
-    "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
-}
 
 NAMES = {
     "input_layernorm.weight": "attn_norm.weight",
@@ -63,7 +57,7 @@ def export(model: Llama, tokenizer: Tokenizer, path: str | Path, quantization: s
     shape = model.shape
     if tokenizer.get_vocab_size() != shape.vocabulary:
         raise ValueError(f"tokenizer: expected {shape.vocabulary} pieces, got {tokenizer.get_vocab_size()}")
-    kind, file_type = QUANTIZATIONS[quantization]
+    file_type = QUANTIZATIONS[quantization][1]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(str(path), "llama")
@@ -88,9 +82,8 @@ def export(model: Llama, tokenizer: Tokenizer, path: str | Path, quantization: s
             values = interleave(values, shape.heads)
         elif ".k_proj." in parameter_name:
             values = interleave(values, shape.kv_heads)
-        chosen = GGMLQuantizationType.F32 if values.ndim == 1 else kind
-        data = gguf.quants.quantize(np.ascontiguousarray(values), chosen)
-        writer.add_tensor(gguf_name(parameter_name), data, raw_dtype=chosen)
+        kind = kind_of(parameter_name, values, quantization)
+        writer.add_tensor(gguf_name(parameter_name), packed(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
