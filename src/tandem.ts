@@ -13,6 +13,7 @@ import { offers, type AnyMember, type Team } from './models/team.ts';
 import { pipeline, type Journey, type Stages } from './pipeline.ts';
 import { createAdmission, type Admission } from './policy/admission.ts';
 import { createMask } from './privacy/index.ts';
+import { cascadeWith } from './recipes/cascade.ts';
 import { createKitchen, registry } from './recipes/index.ts';
 import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith } from './recipes/route.ts';
@@ -91,7 +92,7 @@ export interface Runtime {
 export async function createTandem(input: ConfigInput = {}, overrides: Overrides = {}): Promise<Runtime> {
   const config = parseConfig(input);
   const { clock = systemClock, random = systemRandom, env = process.env, baseDir = process.cwd() } = overrides;
-  const trained = await trainedRoute(config.routers, baseDir);
+  const trained = [...(await trainedRoute(config.routers, baseDir)), ...(await trainedCascade(config.cascades, baseDir))];
   const store = overrides.store ?? (await openStore(config.store, { baseDir, clock, env }));
   let team: Team;
   try {
@@ -119,6 +120,13 @@ async function trainedRoute(routers: Config['routers'], baseDir: string): Promis
   if (Object.keys(routers).length === 0) return [];
   const { openRouters } = await import('./recipes/trained-routers.ts');
   return [['route', routeWith(await openRouters(routers, baseDir))]];
+}
+
+/** The recipe `cascade` with the files that the configuration names; nothing when it names none. */
+async function trainedCascade(files: Config['cascades'], baseDir: string): Promise<[string, Recipe][]> {
+  if (Object.keys(files).length === 0) return [];
+  const { openCascades } = await import('./recipes/trained-cascades.ts');
+  return [['cascade', cascadeWith(await openCascades(files, baseDir)) as Recipe]];
 }
 
 interface Built {

@@ -4,7 +4,7 @@
  * rows' own (`scores`), else those of a learned scorer (assign/answers/scorer.ts) that has not seen the row.
  */
 import { resultOf } from '../assign/answers/numbers.ts';
-import { AnswerScorer, type Answered } from '../assign/answers/scorer.ts';
+import { AnswerScorer, type Answered, type SavedScorer } from '../assign/answers/scorer.ts';
 import { difficultyOf } from '../assign/difficulty.ts';
 import { featuresOf } from '../assign/features.ts';
 import { choosePolicy, type ChosenPolicy } from '../assign/cascade/choose.ts';
@@ -12,11 +12,12 @@ import { policyOfTiers, policyWithin, runPolicy, type Policy } from '../assign/c
 import { alone, type Recorded } from '../assign/cascade/recorded.ts';
 import { bestTiers, type Tier } from '../assign/cascade/tiers.ts';
 import { calibrate } from '../assign/training.ts';
-import { scaled } from '../assign/trained.ts';
+import { scaled, type Scaled } from '../assign/trained.ts';
+import { Detector, type SavedDetector } from '../assign/risk/detector.ts';
 import { fail } from '../errors.ts';
 import { bootstrap, type Interval } from './metrics/bootstrap.ts';
 import { frontier, qualityAt } from './metrics/cost.ts';
-import { foldsOf, membersOf, qualityOf, type Row } from './rows.ts';
+import { foldsOf, hashShare, membersOf, qualityOf, type Row } from './rows.ts';
 
 /** What is measured. */
 export interface CascadeBench {
@@ -119,23 +120,44 @@ function foldData(rows: readonly Row[], members: readonly string[], outside: rea
   const given = rows.every((row) => members.every((member) => row.scores?.[member] !== undefined));
   const [learn, test] = [outside.map((row) => rows[row] as Row), inside.map((row) => rows[row] as Row)];
   if (given) return { taught: recordedOf(learn, members, () => undefined), tested: recordedOf(test, members, () => undefined) };
-  const inner = foldsOf(learn, innerFolds, `cascade inner|${seed}`);
   const scored = members.map((member) => {
-    const quality = qualityOf(learn, member);
-    const answered = (row: Row): Answered => ({ prompt: row.prompt, answer: row.answers?.[member] ?? fail('bench_data_invalid', `A row has neither "scores" nor "answers" for "${member}".`), helpers: [] });
-    const fit = (some: readonly number[]): AnswerScorer => AnswerScorer.fit(some.map((row) => answered(learn[row] as Row)), Float64Array.from(some, (row) => quality[row] as number));
-    const raw = new Float64Array(learn.length);
-    for (let f = 0; f < innerFolds; f++) {
-      const scorer = fit([...inner.keys()].filter((row) => inner[row] !== f));
-      learn.forEach((row, i) => {
-        if (inner[i] === f) raw[i] = -scorer.score(answered(row));
-      });
-    }
-    const { calibration } = calibrate(raw, Array.from(quality, (each) => each >= 0.5));
-    const scorer = fit([...learn.keys()]);
-    return { learn: raw.map((each) => scaled(each, calibration)), test: Float64Array.from(test, (row) => scaled(-scorer.score(answered(row)), calibration)) };
+    const { raw, calibration, scorer } = fittedScorer(learn, member, seed);
+    return { learn: raw.map((each) => scaled(each, calibration)), test: Float64Array.from(test, (row) => scaled(-scorer.score(answeredOf(row, member)), calibration)) };
   });
   return { taught: recordedOf(learn, members, (arm) => scored[arm]?.learn), tested: recordedOf(test, members, (arm) => scored[arm]?.test) };
+}
+
+function answeredOf(row: Row, member: string): Answered {
+  return { prompt: row.prompt, answer: row.answers?.[member] ?? fail('bench_data_invalid', `A row has neither "scores" nor "answers" for "${member}".`), helpers: [] };
+}
+
+/** A scorer fitted on all rows, and its calibration by scores of scorers that have not seen the row. */
+function fittedScorer(rows: readonly Row[], member: string, seed: number): { readonly scorer: AnswerScorer; readonly raw: Float64Array; readonly calibration: Scaled } {
+  const quality = qualityOf(rows, member);
+  const fit = (some: readonly number[]): AnswerScorer => AnswerScorer.fit(some.map((row) => answeredOf(rows[row] as Row, member)), Float64Array.from(some, (row) => quality[row] as number));
+  const fold = foldsOf(rows, innerFolds, `cascade inner|${seed}`);
+  const raw = new Float64Array(rows.length);
+  for (let f = 0; f < innerFolds; f++) {
+    const scorer = fit([...fold.keys()].filter((row) => fold[row] !== f));
+    rows.forEach((row, i) => {
+      if (fold[i] === f) raw[i] = -scorer.score(answeredOf(row, member));
+    });
+  }
+  const { calibration } = calibrate(raw, Array.from(quality, (each) => each >= 0.5));
+  return { scorer: fit([...rows.keys()]), raw, calibration };
+}
+
+/** A scorer of a member's answers as a file. @param now milliseconds since 1970 @throws {TandemError} bench_data_invalid */
+export function scorerFor(rows: readonly Row[], member: string, seed: number, now: number): SavedScorer {
+  const { scorer, calibration } = fittedScorer(rows, member, seed);
+  const { slope, intercept, mean, deviation } = calibration;
+  return { kind: 'tandem-scorer', version: 1, date: new Date(now).toISOString().slice(0, 10), member, rows: rows.length, ...scorer.save(), calibration: { slope, intercept, mean, deviation } };
+}
+
+/** A detector of requests unlike the rows' prompts, as a file. @throws {TandemError} bench_data_invalid */
+export function detectorFor(rows: readonly Row[], seed: number, now: number): SavedDetector {
+  const at = new Map(rows.map((row) => [row, hashShare(row.id, `detector|${seed}`)]));
+  return Detector.learn([...rows].sort((a, b) => (at.get(a) ?? 0) - (at.get(b) ?? 0)).map(({ prompt }) => prompt), now).save();
 }
 
 /** Rows as recorded outcomes of single answers. @param scoreOf scores of an arm; undefined: the rows' own, or none */

@@ -21,6 +21,8 @@ interface CascadeOptions {
   readonly out?: string;
   readonly budget?: string;
   readonly test: string;
+  readonly scorer?: string;
+  readonly detector?: string;
   readonly json?: boolean;
 }
 
@@ -43,6 +45,8 @@ export function defineCascade(command: Command, terminal: Terminal): void {
     .option('--out <file>', 'also learn a cascade on all rows and write it for the recipe "cascade"; needs rows with "scores"')
     .option('--budget <share>', 'with --out: its budget, as a share of the dearest member\'s mean cost')
     .option('--test <name>', 'with --out: the acceptance test that the "scores" are of', 'mean-probability')
+    .option('--scorer <file>', 'also train a scorer of the first member\'s answers, for the test "learned"; needs rows with "answers"')
+    .option('--detector <file>', 'also train a detector of requests unlike these')
     .option('-j, --json', 'print JSON')
     .helpOption('-h, --help', 'print help')
     .addHelpText('after', examples(['tandem bench cascade --data rows.jsonl', 'what each budget buys'], ['tandem bench cascade --data rows.jsonl --out cascade.json --budget 0.4', 'and a file for the recipe']))
@@ -50,7 +54,7 @@ export function defineCascade(command: Command, terminal: Terminal): void {
 }
 
 async function cascade(terminal: Terminal, options: CascadeOptions): Promise<void> {
-  const [{ benchCascade, cascadeMembers, planFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
+  const [{ benchCascade, cascadeMembers, detectorFor, planFor, scorerFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
   const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(terminal.cwd, path));
   const [data, from] = [inFolder(options.data), inFolder(options.from)];
   if (options.spend !== 'cost' && options.spend !== 'latencyMs') return fail('usage', '--spend takes cost or latencyMs.');
@@ -72,6 +76,8 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
     writeFileSync(resolve(terminal.cwd, options.out), encodePlan({ kind: 'tandem-cascade', version: 1, card: { date: new Date(systemClock.wallMs()).toISOString().slice(0, 10), data: { name: given.name, rows: rows.length }, method: plan.method, test: options.test, budget, heldOut }, arms: members.map((member) => ({ member, samples: 1 })), policy: { edges: plan.edges.slice(), first: plan.first.slice() } }));
     note(terminal, `Written: ${options.out} (${plan.method}).`);
   }
+  if (options.scorer !== undefined) writeFileSync(resolve(terminal.cwd, options.scorer), `${JSON.stringify(scorerFor(rows, members[0] ?? '', seed, systemClock.wallMs()))}\n`);
+  if (options.detector !== undefined) writeFileSync(resolve(terminal.cwd, options.detector), `${JSON.stringify(detectorFor(rows, seed, systemClock.wallMs()))}\n`);
   if (options.json === true) return printJson(terminal, report);
   const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
   printTable(terminal, { head: ['member alone', 'quality', options.spend], rows: report.members.map(({ member, quality, cost }) => [member, percent(quality), cost.toPrecision(3)]) });

@@ -6,7 +6,10 @@
 import { calibrated, type Calibration } from '../assign/calibration.ts';
 import { alternativesWanted, confidence, probabilityOf, type ConfidenceStatistic } from '../assign/confidence.ts';
 import { essence, groups } from '../assign/agreement.ts';
+import type { LoadedScorer } from '../assign/cascade/files.ts';
+import { beliefAfter, doubleThreshold, singleThreshold, solveVerifier, type VerifierAction, type VerifierModel } from '../assign/cascade/verifier.ts';
 import { formFault } from '../assign/form.ts';
+import { promptText } from '../assign/prompt-text.ts';
 import { fail, TandemError } from '../errors.ts';
 import type { Sampling, Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
@@ -33,6 +36,10 @@ export const defaultThresholds = {
   consensus: 0.6,
   /** Share of `samples` verdicts of the same member that call its answer right. */
   'self-verification': 0.6,
+  /** Belief that the answer is right after up to `samples` verdicts of a verifier whose errors are known (knob `verifier`). */
+  verifier: 0.5,
+  /** Probability that the answer is right, by a scorer of (request, answer) that was trained (knob `scorer`). */
+  learned: 0.5,
   /** 1 when the answer begins with one of `labels`, else 0. */
   label: 1,
   /** 1 when the answer has the form that the request asks for, else 0. */
@@ -54,6 +61,23 @@ export interface AcceptanceKnobs {
   readonly calibration?: Calibration | undefined;
   /** Weight of the estimate that was made before the tier was asked, 0 to 1. */
   readonly priorWeight: number;
+  readonly onLastFailure?: 'answer' | 'error';
+  readonly verifier?: VerifierKnob | undefined;
+}
+
+/** How often the verifier says yes, and the rule by which its verdicts decide (`assign/cascade/verifier.ts`). */
+export interface VerifierKnob extends VerifierModel {
+  readonly rule: 'threshold' | 'double' | 'pomdp';
+  readonly sureFrom: number;
+  readonly doubtTo: number;
+  readonly escalated: number;
+  readonly escalateCost: number;
+  readonly verifyCost: number;
+}
+
+/** What was trained for a test. */
+export interface TrainedTests {
+  readonly scorer?: LoadedScorer | undefined;
 }
 
 /** What a tier gave. */
@@ -74,6 +98,8 @@ interface Scored {
   readonly candidates: readonly Whole[];
   readonly score: number;
   readonly because: string;
+  /** The test decides itself, whatever the threshold. */
+  readonly decided?: boolean;
 }
 
 type Context = RecipeContext<AcceptanceKnobs>;
@@ -83,9 +109,9 @@ type Context = RecipeContext<AcceptanceKnobs>;
  * @param prior chance that the tier is good enough, estimated beforehand, 0 to 1
  * @throws {TandemError} as `ask`, when no member of the tier answered; ability_missing when a test needs sampling
  */
-export async function attempt(context: Context, members: readonly AnyMember[], prompt: Veiled, prior: number): Promise<Verdict> {
+export async function attempt(context: Context, members: readonly AnyMember[], prompt: Veiled, prior: number, trained: TrainedTests = {}): Promise<Verdict> {
   const { test, threshold = defaultThresholds[test], calibration, priorWeight } = context.knobs;
-  const { chosen, candidates, score: raw, because } = await scored(context, members, prompt, threshold);
+  const { chosen, candidates, score: raw, because, decided } = await scored(context, members, prompt, threshold, trained);
   const posterior = calibration === undefined ? raw : calibrated(raw, calibration);
   const score = priorWeight === 0 ? posterior : (1 - priorWeight) * posterior + priorWeight * prior;
   const verdict = { threshold, chosen, candidates };
@@ -93,11 +119,12 @@ export async function attempt(context: Context, members: readonly AnyMember[], p
   const { tools, toolChoice } = prompt.raw;
   const fault = await formFault(chosen, { ...(tools === undefined ? {} : { tools }), ...(toolChoice === undefined ? {} : { toolChoice }), ...(context.sampling.format === undefined ? {} : { format: context.sampling.format }) });
   if (fault !== undefined) return { ...verdict, accepted: false, score: 0, because: `Not acceptable in form: ${fault}.` };
+  if (decided !== undefined) return { ...verdict, accepted: decided, score, because };
   const accepted = score >= threshold;
   return { ...verdict, accepted, score, because: `${because} ${accepted ? 'The score reaches the threshold.' : 'The score is below the threshold.'}` };
 }
 
-function scored(context: Context, members: readonly AnyMember[], prompt: Veiled, threshold: number): Promise<Scored> {
+function scored(context: Context, members: readonly AnyMember[], prompt: Veiled, threshold: number, trained: TrainedTests): Promise<Scored> {
   const first = members[0] ?? fail('recipe_unavailable', 'A tier of the cascade has no member.');
   const { test } = context.knobs;
   switch (test) {
@@ -107,6 +134,10 @@ function scored(context: Context, members: readonly AnyMember[], prompt: Veiled,
       return byMembers(context, members, prompt);
     case 'self-verification':
       return byItself(context, first, prompt);
+    case 'verifier':
+      return byVerifier(context, first, prompt, threshold);
+    case 'learned':
+      return byScorer(context, first, prompt, trained.scorer);
     case 'label':
     case 'schema':
       return byContent(context, first, prompt, test);
@@ -157,10 +188,45 @@ async function byItself(context: Context, member: AnyMember, prompt: Veiled): Pr
   requireSampling(member, 'self-verification');
   const chosen = await askWhole(context, member, prompt);
   if (chosen.toolCalls.length > 0 || chosen.text.trim() === '') return { chosen, candidates: [chosen], score: chosen.toolCalls.length > 0 ? 1 : 0, because: 'There is no text to verify; the form alone is judged.' };
-  const question = followedBy(prompt, chosen.text, 'Is the answer above right and complete? Reply with one word, yes or no.', prompt.veil);
+  const question = followedBy(prompt, chosen.text, verdictQuestion, prompt.veil);
   const verdicts = await together(context, (signal) => Array.from({ length: samples }, () => askWhole(context, member, question, { signal, purpose: 'verify', sampling: verdictSampling(context, member) })));
-  const yes = verdicts.filter(({ text }) => /^\W*(yes|true|correct|right)\b/i.test(text)).length;
+  const yes = verdicts.filter(({ text }) => saysYes(text)).length;
   return { chosen, candidates: [chosen], score: yes / samples, because: `${yes} of ${samples} verdicts call the answer right.` };
+}
+
+/** Asks for one verdict after another, until the rule is satisfied. */
+async function byVerifier(context: Context, member: AnyMember, prompt: Veiled, threshold: number): Promise<Scored> {
+  const { samples, verifier = fail('knob_invalid', { message: 'The test verifier needs the knob "verifier": how often the verifier says yes to right and to wrong answers.', param: 'tandem.knobs.verifier' }) } = context.knobs;
+  requireSampling(member, 'verifier');
+  const chosen = await askWhole(context, member, prompt);
+  if (chosen.toolCalls.length > 0 || chosen.text.trim() === '') return { chosen, candidates: [chosen], score: chosen.toolCalls.length > 0 ? 1 : 0, because: 'There is no text to verify; the form alone is judged.' };
+  const question = followedBy(prompt, chosen.text, verdictQuestion, prompt.veil);
+  const rule = ruleOf(verifier, threshold, samples);
+  let [yes, no] = [0, 0];
+  let action = rule(yes, no);
+  for (; action === 'verify'; action = rule(yes, no)) {
+    const { text } = await askWhole(context, member, question, { purpose: 'verify', sampling: verdictSampling(context, member) });
+    if (saysYes(text)) yes++;
+    else no++;
+  }
+  const because = `${yes} of ${yes + no} verdicts call the answer right; by the rule ${verifier.rule} it is ${action === 'accept' ? 'accepted' : 'escalated'}.`;
+  return { chosen, candidates: [chosen], score: beliefAfter(verifier, yes, no), because, decided: action === 'accept' };
+}
+
+function ruleOf(verifier: VerifierKnob, threshold: number, verdictsMax: number): (yes: number, no: number) => VerifierAction {
+  const { rule, sureFrom, doubtTo } = verifier;
+  if (rule === 'threshold') return singleThreshold(verifier, { acceptFrom: threshold, verdictsMax });
+  if (rule === 'double') return doubleThreshold(verifier, { sureFrom, doubtTo, verdictsMax });
+  const policy = solveVerifier(verifier, { ...verifier, verdictsMax });
+  return (yes, no) => policy.action(yes, no);
+}
+
+async function byScorer(context: Context, member: AnyMember, prompt: Veiled, scorer: LoadedScorer | undefined): Promise<Scored> {
+  if (scorer === undefined) return fail('knob_invalid', { message: 'The test learned needs the knob "scorer": a name under "cascades" in the configuration, whose file is a scorer.', param: 'tandem.knobs.scorer' });
+  const chosen = await askWhole(context, member, prompt);
+  if (chosen.toolCalls.length > 0) return { chosen, candidates: [chosen], score: 1, because: 'A tool call is not scored; its form alone is judged.' };
+  const score = scorer.probability({ prompt: promptText(prompt.raw), answer: chosen.text, helpers: [] });
+  return { chosen, candidates: [chosen], score, because: `The scorer of ${scorer.date}, trained on ${scorer.rows} answers of "${scorer.member}", read request and answer.` };
 }
 
 async function byContent(context: Context, member: AnyMember, prompt: Veiled, test: 'label' | 'schema'): Promise<Scored> {
@@ -179,6 +245,12 @@ async function together(context: Context, start: (signal: AbortSignal) => Promis
   } finally {
     own.stop();
   }
+}
+
+const verdictQuestion = 'Is the answer above right and complete? Reply with one word, yes or no.';
+
+function saysYes(verdict: string): boolean {
+  return /^\W*(yes|true|correct|right)\b/i.test(verdict);
 }
 
 function requireSampling(member: AnyMember, test: AcceptanceTest): void {

@@ -5,6 +5,7 @@
  *
  * Sources: FrugalGPT's answer scorer (arXiv:2305.05176); consensus of small models (ELM; Yue et al., arXiv:2310.03094).
  */
+import { z } from 'zod';
 import { SparseBuilder, pickRows, type SparseRows } from '../linear/sparse.ts';
 import { predict, ridge, type RidgeFit } from '../linear/ridge.ts';
 import { marksOf, scalingOf, type Scaling } from '../text/marks.ts';
@@ -43,6 +44,27 @@ const agreementWeight = 2;
 const promptWeight = 0.4;
 const innerFolds = 4;
 
+/** What a file of a scorer holds. The calibration turns a score into the probability that the answer is right. */
+export const scorerSchema = z.strictObject({
+  kind: z.literal('tandem-scorer'),
+  version: z.literal(1),
+  date: z.string(),
+  /** Member whose answers it was fitted on, and on how many. */
+  member: z.string(),
+  rows: z.number(),
+  mean: z.array(z.number()),
+  deviation: z.array(z.number()),
+  weights: z.array(z.number()),
+  intercept: z.number(),
+  agreements: z.number(),
+  answerMarks: z.number(),
+  penalty: z.number(),
+  calibration: z.strictObject({ slope: z.number(), intercept: z.number(), mean: z.number(), deviation: z.number() }),
+});
+
+/** A scorer as it is stored. */
+export type SavedScorer = z.infer<typeof scorerSchema>;
+
 /** A fitted scorer. */
 export class AnswerScorer {
   readonly #scaling: Scaling;
@@ -74,6 +96,17 @@ export class AnswerScorer {
     const matrix = matrixOf(features, scaling, layout);
     const penalty = chosenPenalty(matrix, target, weak);
     return new AnswerScorer(scaling, ridge(matrix, target, 1, { penalty, roundsMax: 200 }), layout, penalty);
+  }
+
+  /** What a file must hold to restore it. */
+  save(): Pick<SavedScorer, 'mean' | 'deviation' | 'weights' | 'intercept' | 'agreements' | 'answerMarks' | 'penalty'> {
+    const { mean, deviation } = this.#scaling;
+    return { mean: Array.from(mean), deviation: Array.from(deviation), weights: Array.from(this.#fit.weights), intercept: this.#fit.intercept[0] as number, agreements: this.#agreements, answerMarks: this.#answerMarks, penalty: this.penalty };
+  }
+
+  /** Restores one. */
+  static load({ mean, deviation, weights, intercept, agreements, answerMarks, penalty }: ReturnType<AnswerScorer['save']>): AnswerScorer {
+    return new AnswerScorer({ mean: Float64Array.from(mean), deviation: Float64Array.from(deviation) }, { weights: Float64Array.from(weights), intercept: Float64Array.of(intercept) }, { agreements, answerMarks }, penalty);
   }
 
   /** Greater: rather wrong. */
