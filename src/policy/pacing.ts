@@ -100,8 +100,6 @@ export class TrafficProfile {
 
 /** How a pace is kept. */
 export interface PacerSettings {
-  /** Dollars of the period, at least 0. */
-  readonly budgetUsd: number;
   /** How fast the price follows; default 0.02. */
   readonly step?: number;
   /** Greatest price; default 1000: only what gains a thousand times its cost is bought. */
@@ -126,14 +124,14 @@ export class Pacer {
   }
 
   /** Dollars that a request may cost on average until the period ends. */
-  target(spentUsd: number, nowMs: number, endMs: number): number {
-    return Math.max(0, this.#settings.budgetUsd - spentUsd) / Math.max(1, this.#profile.expected(nowMs, endMs));
+  target(leftUsd: number, nowMs: number, endMs: number): number {
+    return Math.max(0, leftUsd) / Math.max(1, this.#profile.expected(nowMs, endMs));
   }
 
-  /** A request was served. @param costUsd what it cost @param spentUsd dollars of the period so far, this one included */
-  served(costUsd: number, spentUsd: number, nowMs: number, endMs: number): void {
+  /** A request was served. @param costUsd what it cost @param leftUsd dollars that are left of the period after it */
+  served(costUsd: number, leftUsd: number, nowMs: number, endMs: number): void {
     const { step = 0.02, priceMax = 1000 } = this.#settings;
-    const target = this.target(spentUsd, nowMs, endMs);
+    const target = this.target(leftUsd, nowMs, endMs);
     // One dear request may not move the price by more than a few steps.
     const pull = target > 0 ? Math.max(-1, Math.min(4, costUsd / target - 1)) : 4;
     this.#price = Math.max(0, Math.min(priceMax, (this.#price + 1) * Math.exp(step * pull) - 1));

@@ -21,6 +21,8 @@ export interface SpendLedger {
   lease(period: string, wantUsd: number, capUsd: number): Promise<number>;
   /** Gives back what a lease did not use. @throws {TandemError} store_failed */
   giveBack(period: string, usd: number): Promise<void>;
+  /** Dollars that were granted in a period, in all. @throws {TandemError} store_failed */
+  granted(period: string): Promise<number>;
 }
 
 /** A cap. */
@@ -52,7 +54,14 @@ export function memoryLedger(): SpendLedger {
       granted.set(period, Math.max(0, (granted.get(period) ?? 0) - usd));
       return Promise.resolve();
     },
+    granted: (period) => Promise.resolve(granted.get(period) ?? 0),
   };
+}
+
+/** Dollars set aside in a period. */
+export interface PurseTaken {
+  readonly period: string;
+  readonly costUsd: number;
 }
 
 /** Part of the cap that one lease takes. */
@@ -121,7 +130,7 @@ export class Purse {
   }
 
   /** Sets dollars aside. @throws {TandemError} budget_exhausted when they are not held */
-  take(costUsd: number): { readonly period: string; readonly costUsd: number } {
+  take(costUsd: number): PurseTaken {
     this.#turn();
     if (!(costUsd <= this.#heldUsd)) {
       const { endMs } = periodOf(this.#cap.period, this.#clock.wallMs());
@@ -132,7 +141,7 @@ export class Purse {
   }
 
   /** A call has ended. What it did not cost can be used again, unless its period is over. */
-  settle(taken: { readonly period: string; readonly costUsd: number }, costUsd: number): void {
+  settle(taken: PurseTaken, costUsd: number): void {
     this.#turn();
     if (taken.period !== this.#period) return;
     this.#heldUsd += taken.costUsd - costUsd;
@@ -153,5 +162,53 @@ export class Purse {
     this.#heldUsd = 0;
     this.#spentUsd = 0;
     this.#empty = false;
+  }
+}
+
+/** What was set aside of several purses. */
+export interface PursesTaken {
+  readonly costUsd: number;
+  readonly parts?: readonly PurseTaken[];
+}
+
+/** Several caps at once: money must be there under each of them. */
+export class Purses {
+  readonly purses: readonly Purse[];
+
+  /** @param purses at least one */
+  constructor(purses: readonly Purse[]) {
+    this.purses = purses;
+  }
+
+  /** Dollars that can be set aside under every cap. */
+  get heldUsd(): number {
+    return Math.min(...this.purses.map(({ heldUsd }) => heldUsd));
+  }
+
+  /** Takes leases where too little is held. @throws {TandemError} store_failed */
+  async prepare(wantUsd: number): Promise<void> {
+    for (const purse of this.purses) await purse.prepare(wantUsd);
+  }
+
+  /** Sets dollars aside under every cap. @throws {TandemError} budget_exhausted */
+  take(costUsd: number): PursesTaken {
+    const parts: PurseTaken[] = [];
+    try {
+      for (const purse of this.purses) parts.push(purse.take(costUsd));
+      return { costUsd, parts };
+    } catch (error) {
+      parts.forEach((part, i) => this.purses[i]?.settle(part, 0));
+      throw error;
+    }
+  }
+
+  /** A call has ended. */
+  settle({ parts = [] }: PursesTaken, costUsd: number): void {
+    parts.forEach((part, i) => this.purses[i]?.settle(part, costUsd));
+  }
+
+  /** Gives unused leases back. */
+  async close(): Promise<void> {
+    for (const purse of this.purses) await purse.close();
   }
 }

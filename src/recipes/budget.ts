@@ -2,14 +2,33 @@
  * What a run may still spend. Every call reserves its worst case before it starts and settles what it really cost, so
  * that calls under way at the same time cannot overspend together, and no retry or fallback can either.
  *
- * Prompt tokens are not known beforehand and are taken as one for three bytes, which over-estimates common tokenizers.
+ * Prompt tokens are not known beforehand. For the limit of a request they are taken as one for three bytes, which over-estimates
+ * common tokenizers on common text. For the cap on all requests (`policy/purse.ts`) they are taken as one for each byte, which
+ * no byte-level tokenizer exceeds: a prompt of digits or rare letters must not be able to pass a hard cap.
  */
 import { fail } from '../errors.ts';
 import type { Prompt, Sampling } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 
+/** What all requests together may still spend. */
+export interface SharedPurse {
+  /** Dollars that can be set aside now. */
+  readonly heldUsd: number;
+  /** Sets dollars aside. @throws {TandemError} budget_exhausted */
+  take(costUsd: number): Taken;
+  /** The call has ended and cost this much. */
+  settle(taken: Taken, costUsd: number): void;
+}
+
+/** Dollars that were set aside. */
+export interface Taken {
+  readonly costUsd: number;
+}
+
 /** What a call may use. Give it back with `settle`. */
 export interface Reservation {
+  /** What was set aside of the cap on all requests. */
+  readonly taken?: Taken;
   /** Dollars set aside. */
   readonly costUsd: number;
   /** Answer tokens that the remaining money pays for, when fewer than were asked for. */
@@ -22,12 +41,14 @@ const tokensWithoutLimit = 4_096;
 /** The money of one run. */
 export class Budget {
   readonly #limitUsd: number | undefined;
+  readonly #purse: SharedPurse | undefined;
   #spentUsd = 0;
   #reservedUsd = 0;
 
-  /** @param limitUsd dollars at most; undefined is unlimited */
-  constructor(limitUsd: number | undefined) {
+  /** @param limitUsd dollars at most; undefined is unlimited @param purse of all requests, where they are capped */
+  constructor(limitUsd: number | undefined, purse?: SharedPurse) {
     this.#limitUsd = limitUsd;
+    this.#purse = purse;
   }
 
   /** Dollars spent by calls that have ended. */
@@ -46,6 +67,33 @@ export class Budget {
    * @throws {TandemError} budget_exhausted
    */
   reserve(member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
+    const own = this.#reserveOwn(member, prompt, sampling);
+    return this.#purse === undefined ? own : this.#reserveShared(this.#purse, own, member, prompt, sampling);
+  }
+
+  /** Of the cap on all requests: the worst case, with fewer answer tokens where the money asks for it. */
+  #reserveShared(purse: SharedPurse, own: Reservation, member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
+    const { price } = member;
+    if (price === undefined) {
+      if (member.model.place !== 'cloud') return own;
+      this.settle(own, 0);
+      return fail('budget_exhausted', { message: `All models together have a cap on dollars, and the price of "${member.id}" is not known; set price for the member.`, member: member.id });
+    }
+    const promptUsd = (promptTokensMax(prompt) * price.inputUsdPerMillionTokens) / 1e6;
+    const tokenUsd = price.outputUsdPerMillionTokens / 1e6;
+    if (promptUsd + tokenUsd === 0) return own;
+    const wanted = own.tokensMax ?? sampling.tokensMax ?? tokensWithoutLimit;
+    const affordable = tokenUsd === 0 ? wanted : Math.min(wanted, Math.floor((purse.heldUsd - promptUsd) / tokenUsd));
+    try {
+      const taken = purse.take(promptUsd + Math.max(1, affordable) * tokenUsd);
+      return { ...own, taken, ...(affordable < wanted || sampling.tokensMax === undefined ? { tokensMax: affordable } : {}) };
+    } catch (error) {
+      this.settle(own, 0);
+      throw error;
+    }
+  }
+
+  #reserveOwn(member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
     if (this.#limitUsd === undefined) return nothing;
     const { price } = member;
     if (price === undefined) {
@@ -68,6 +116,7 @@ export class Budget {
   settle(reservation: Reservation, costUsd: number): void {
     this.#reservedUsd -= reservation.costUsd;
     this.#spentUsd += costUsd;
+    if (reservation.taken !== undefined) this.#purse?.settle(reservation.taken, costUsd);
   }
 
   #refuse(member: AnyMember): never {
@@ -76,6 +125,17 @@ export class Budget {
       member: member.id,
     });
   }
+}
+
+/** Prompt tokens at most: no byte-level tokenizer makes more than one token a byte; 16 more a message for the template. */
+export function promptTokensMax(prompt: Prompt<string>): number {
+  let bytes = Buffer.byteLength(prompt.text ?? '') + Buffer.byteLength(prompt.prefix ?? '') + 16;
+  for (const message of prompt.messages) {
+    bytes += Buffer.byteLength(message.content) + Buffer.byteLength(message.name ?? '') + 16;
+    for (const call of message.toolCalls ?? []) bytes += Buffer.byteLength(call.name) + Buffer.byteLength(call.arguments) + 16;
+  }
+  if (prompt.tools !== undefined) bytes += Buffer.byteLength(JSON.stringify(prompt.tools)) + 16 * prompt.tools.length;
+  return bytes;
 }
 
 /** Prompt tokens, estimated high: one for three bytes of everything that is sent. */

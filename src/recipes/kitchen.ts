@@ -15,11 +15,12 @@ import type { Meter } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { ask } from './ask.ts';
 import { Breakers } from './breakers.ts';
+import type { SharedPurse } from './budget.ts';
 import { Deadlines } from './deadlines.ts';
 import { askedOf, notCarried, notCarriedBy, type Asked } from './carrying.ts';
 import { noKnobs } from './knobs.ts';
 import { unmetNeeds, type Recipe, type Unmet } from './recipe.ts';
-import { serve } from './serving.ts';
+import { serve, type PrepareOther } from './serving.ts';
 
 /** What a kitchen is made of. */
 export interface KitchenParts {
@@ -29,6 +30,8 @@ export interface KitchenParts {
   readonly meter: Meter;
   readonly clock: Clock;
   readonly random: Random;
+  /** What all requests together may still spend, where that is capped. */
+  readonly purse?: SharedPurse;
 }
 
 /** A recipe that can run, with checked knobs and the members that it may use. */
@@ -76,9 +79,9 @@ class Kitchen {
     const asked = askedOf(veiled);
     const prepared = this.#prepare(recipe, request.knobs, team, request.policy, asked);
     journey.trace.runs(recipe.id);
-    const delegate = (id: string, within: Team): Prepared => {
+    const delegate: PrepareOther = (id, within, knobs) => {
       const other = this.#parts.registry.get(id) ?? fail('recipe_unavailable', `There is no recipe "${id}".`);
-      return this.#prepare(other, {}, within, request.policy, asked);
+      return this.#prepare(other, knobs, within, request.policy, asked);
     };
     return serve(prepared, delegate, veiled, { ...this.#parts, breakers: this.#breakers, deadlines: this.#deadlines, journey, span });
   }

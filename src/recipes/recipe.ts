@@ -6,6 +6,7 @@
  * types keep raw text from cloud members. Calls go through `ask` (`recipes/ask.ts`), which traces and prices them.
  */
 import type { z } from 'zod';
+import type { TandemError } from '../errors.ts';
 import type { Part, Policy, Sampling, Veiled } from '../exchange.ts';
 import type { Level } from '../models/port.ts';
 import { offers, type AnyMember, type Team } from '../models/team.ts';
@@ -71,10 +72,12 @@ export interface RecipeContext<K> {
   readonly tally: Tally;
   /**
    * Runs another recipe of the registry in this context (used by `auto`). Fails at once, before anything is asked, when
-   * that recipe cannot run. `team`: use only these of the context's members.
-   * @throws {TandemError} recipe_unavailable, policy_violated, parameter_unsupported
+   * that recipe cannot run. `team`: use only these of the context's members. `knobs`: others than the configured ones.
+   * @throws {TandemError} recipe_unavailable, policy_violated, parameter_unsupported, knob_invalid
    */
-  readonly delegate: (recipe: string, team?: Team) => AsyncIterable<Part>;
+  readonly delegate: (recipe: string, team?: Team, knobs?: Readonly<Record<string, unknown>>) => AsyncIterable<Part>;
+  /** Why `delegate` would fail; undefined when it would not. Starts nothing. */
+  readonly unfit: (recipe: string, team?: Team, knobs?: Readonly<Record<string, unknown>>) => TandemError | undefined;
 }
 
 /** Request features that not every recipe can carry. */

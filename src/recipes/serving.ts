@@ -13,7 +13,7 @@ import type { Meter } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import type { Breakers } from './breakers.ts';
 import type { Deadlines } from './deadlines.ts';
-import { Budget } from './budget.ts';
+import { Budget, type SharedPurse } from './budget.ts';
 import { ended, noLongerNeeded, reasonOf } from './call.ts';
 import type { Prepared } from './kitchen.ts';
 import { merge } from './merge.ts';
@@ -30,10 +30,12 @@ export interface Surroundings {
   readonly meter: Meter;
   readonly breakers: Breakers;
   readonly deadlines: Deadlines;
+  /** What all requests together may still spend, where that is capped. */
+  readonly purse?: SharedPurse;
 }
 
 /** Prepares another recipe on some of the members. @throws {TandemError} */
-export type PrepareOther = (recipe: string, team: Team) => Prepared;
+export type PrepareOther = (recipe: string, team: Team, knobs: Readonly<Record<string, unknown>>) => Prepared;
 
 /** The answer stream of a prepared recipe. Nothing is asked before the first part is read. */
 export function serve(prepared: Prepared, prepareOther: PrepareOther, veiled: Veiled, around: Surroundings): Answered {
@@ -99,10 +101,10 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
     this.#span = span.child(recipe.id, 'recipe');
     journey.signal.addEventListener('abort', this.#onAbort);
     this.#watchTime();
-    if (answers === 1) return this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1)))[Symbol.asyncIterator]();
+    if (answers === 1) return this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse))[Symbol.asyncIterator]();
     const runs = Array.from({ length: answers }, (_, answer) => {
       const own = this.#spanOf(answer);
-      return closing(this.#run(this.#prepared, answer, own, new Budget(this.#limitUsd(answers))), own);
+      return closing(this.#run(this.#prepared, answer, own, new Budget(this.#limitUsd(answers), this.#around.purse)), own);
     });
     return merge(runs)[Symbol.asyncIterator]();
   }
@@ -149,14 +151,23 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
       budget,
       breakers,
       tally: this.#tally,
-      delegate: (id, team) => this.#delegate(prepared, answer, span, budget, id, team),
+      delegate: (id, team, own) => this.#delegate(prepared, answer, span, budget, { id, team: within(prepared.team, team), knobs: own ?? {} }),
+      unfit: (id, team, own) => this.#unfit(id, within(prepared.team, team), own ?? {}),
     };
     return prepared.recipe.run(this.#veiled, context);
   }
 
-  #delegate(from: Prepared, answer: number, parent: Span, budget: Budget, id: string, team: Team = from.team): AsyncIterable<Part> {
-    const within = from.team.restrictedTo((member) => team.get(member.id) === member);
-    const prepared = this.#prepareOther(id, within);
+  #unfit(id: string, team: Team, knobs: Readonly<Record<string, unknown>>): TandemError | undefined {
+    try {
+      this.#prepareOther(id, team, knobs);
+      return undefined;
+    } catch (error) {
+      return TandemError.from(error);
+    }
+  }
+
+  #delegate(from: Prepared, answer: number, parent: Span, budget: Budget, { id, team, knobs }: Delegated): AsyncIterable<Part> {
+    const prepared = this.#prepareOther(id, team, knobs);
     this.#around.journey.trace.runs(`${from.recipe.id}:${id}`);
     const span = parent.child(id, 'recipe');
     return closing(this.#run(prepared, answer, span, budget), span);
@@ -202,6 +213,17 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
     this.#unwatch?.();
     if ((this.#tally.open > 0 || error !== undefined) && !this.#stop.signal.aborted) this.#stop.abort(noLongerNeeded);
   }
+}
+
+interface Delegated {
+  readonly id: string;
+  readonly team: Team;
+  readonly knobs: Readonly<Record<string, unknown>>;
+}
+
+/** Those of a team that belong to another; all where none is given. */
+function within(own: Team, wanted: Team | undefined): Team {
+  return wanted === undefined ? own : own.restrictedTo((member) => wanted.get(member.id) === member);
 }
 
 /** Ends a span with the stream under it. */

@@ -92,6 +92,7 @@ export function ledgerOn(driver: Driver): SpendLedger {
       }
       return 0;
     },
+    granted,
     giveBack: async (period, usd) => {
       await driver.change({ sql: 'UPDATE spend_leases SET granted_usd = CASE WHEN granted_usd > ? THEN granted_usd - ? ELSE 0 END WHERE period = ?', values: [usd, usd, period] });
     },

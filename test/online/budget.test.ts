@@ -53,7 +53,7 @@ test('pacing that looks ahead gains more than first come first served and than a
     let total = 0;
     for (let seed = 50; seed < 58; seed++) {
       const profile = taught();
-      const pacer = new Pacer({ budgetUsd }, profile);
+      const pacer = new Pacer({}, profile);
       let [spent, gained] = [0, 0];
       for (const { atMs, gainUsd, costUsd } of day(seed, monday)) {
         profile.note(atMs);
@@ -61,7 +61,7 @@ test('pacing that looks ahead gains more than first come first served and than a
         const wanted = how === 'paced' ? gainUsd > (1 + pacer.price) * costUsd : gainUsd > costUsd && (how === 'first-come' || spent <= budgetUsd * elapsed);
         const buys = wanted && spent + costUsd <= budgetUsd;
         if (buys) [spent, gained] = [spent + costUsd, gained + gainUsd - costUsd];
-        pacer.served(buys ? costUsd : 0, spent, atMs, monday + dayMs);
+        pacer.served(buys ? costUsd : 0, budgetUsd - spent, atMs, monday + dayMs);
       }
       assert.ok(spent <= budgetUsd);
       if (how === 'paced') assert.ok(spent > 0.8 * budgetUsd, `the budget is used: ${spent}`);
@@ -76,12 +76,12 @@ test('pacing that looks ahead gains more than first come first served and than a
 
 test('the price rises while money is short, falls again, and is bounded', () => {
   const profile = taught();
-  const pacer = new Pacer({ budgetUsd: 1, priceMax: 50 }, profile);
-  for (let n = 0; n < 500; n++) pacer.served(0.5, 0.9, monday + n, monday + dayMs);
+  const pacer = new Pacer({ priceMax: 50 }, profile);
+  for (let n = 0; n < 500; n++) pacer.served(0.5, 0.1, monday + n, monday + dayMs);
   assert.ok(pacer.price > 10 && pacer.price <= 50);
-  for (let n = 0; n < 2000; n++) pacer.served(0, 0, monday + n, monday + dayMs);
+  for (let n = 0; n < 2000; n++) pacer.served(0, 1, monday + n, monday + dayMs);
   assert.equal(pacer.price, 0);
-  pacer.served(1, 5, monday, monday + dayMs);
+  pacer.served(1, -4, monday, monday + dayMs);
   assert.ok(pacer.price > 0, 'an exhausted budget makes everything dear');
   pacer.begin();
   assert.equal(pacer.price, 0);
@@ -127,7 +127,7 @@ test('the hard cap is never exceeded: random calls, costs up to the worst case, 
     const capUsd = 0.5 + random.next();
     const slow = memoryLedger();
     // a ledger that answers late and in odd order
-    const ledger: SpendLedger = { lease: async (...asked) => { for (let n = 0; n < random.next() * 5; n++) await Promise.resolve(); return slow.lease(...asked); }, giveBack: slow.giveBack };
+    const ledger: SpendLedger = { lease: async (...asked) => { for (let n = 0; n < random.next() * 5; n++) await Promise.resolve(); return slow.lease(...asked); }, giveBack: slow.giveBack, granted: slow.granted };
     const purses = Array.from({ length: 3 }, () => new Purse({ period: 'day', costUsd: capUsd }, ledger, clock));
     let [spent, refused] = [0, 0];
     const open: { readonly purse: Purse; readonly taken: ReturnType<Purse['take']> }[] = [];

@@ -2,7 +2,7 @@
  * What the pilot chooses between: a recipe, its knobs, and the members that it may use. Arms are made of the team that the
  * policy has left, so none of them can reach a member that was cut away.
  */
-import type { Prompt, Sampling } from '../../exchange.ts';
+import type { Sampling } from '../../exchange.ts';
 import { Team, type AnyMember } from '../../models/team.ts';
 
 /** One way to answer. */
@@ -61,15 +61,4 @@ export function usualCostUsd(arm: Arm, promptTokens: number): number | undefined
   if (members.some(({ price, model }) => price === undefined && model.place === 'cloud')) return undefined;
   const sum = members.reduce((total, { price }) => total + (price === undefined ? 0 : (promptTokens * price.inputUsdPerMillionTokens + 200 * price.outputUsdPerMillionTokens) / 1e6), 0);
   return members.length > 1 && arm.recipe !== 'race' ? sum / 2 : sum;
-}
-
-/** Prompt tokens at most: no byte-level tokenizer makes more than one token a byte; 16 more a message for the template. */
-export function promptTokensMax(prompt: Prompt<string>): number {
-  let bytes = Buffer.byteLength(prompt.text ?? '') + Buffer.byteLength(prompt.prefix ?? '') + 16;
-  for (const message of prompt.messages) {
-    bytes += Buffer.byteLength(message.content) + Buffer.byteLength(message.name ?? '') + 16;
-    for (const call of message.toolCalls ?? []) bytes += Buffer.byteLength(call.name) + Buffer.byteLength(call.arguments) + 16;
-  }
-  if (prompt.tools !== undefined) bytes += Buffer.byteLength(JSON.stringify(prompt.tools)) + 16 * prompt.tools.length;
-  return bytes;
 }
