@@ -10,6 +10,7 @@ from tandem_trainer.export_gguf import export
 from tandem_trainer.grow import divided, grow, largest_difference
 from tandem_trainer.import_gguf import read_model, read_tokenizer
 from tandem_trainer.job import JobError, parse_job
+from tandem_trainer.learned_growth import learn_growth
 from tandem_trainer.model import Llama, ModelShape
 from tandem_trainer.model_folder import save_model
 from tandem_trainer.train import load_model, train
@@ -142,3 +143,12 @@ def test_a_model_folder_needs_no_run(tmp_path):
     model = small_model()
     save_model(tmp_path, model, {"tool": "test"})
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), load_model(tmp_path).parameters(), strict=True))
+
+
+def test_learned_growth_starts_at_the_same_function_and_improves(rows):
+    small = small_model()
+    for wanted in ({"layers": 4, "ffn_width": 160}, {"width": 96, "heads": 6}, {"width": 128}):
+        start, _ = learn_growth(small, wanted, rows, 0)
+        assert largest_difference(small, start) < 1e-4
+    _, losses = learn_growth(small, {"width": 128, "heads": 8, "kv_heads": 4, "layers": 3}, rows, 40, learning_rate=3e-3)
+    assert sum(losses[-5:]) / 5 < losses[0] - 0.3
