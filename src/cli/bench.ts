@@ -38,7 +38,7 @@ export const define: DefineCommand = (command, terminal) => {
     .option('--from <folder>', 'folder that holds the public sets')
     .option('--weak <member>', 'the cheap member (default: the worst of the rows)')
     .option('--strong <member>', 'the dear member (default: the best of the rows)')
-    .option('--router <name>', 'how it learns: ensemble, linear, quality-gap, difficulty, factorisation, reward-distilled, contrastive, sparse-gate, neighbours', 'ensemble')
+    .option('--router <name>', 'how it learns: ensemble, linear, quality-gap, difficulty, factorisation, reward-distilled, contrastive, sparse-gate, neighbours, semantic', 'ensemble')
     .option('--signals <what>', 'what it may look at: prompt, answer (of the weak member), consensus (of small members)', 'prompt')
     .option('--helpers <members>', 'with consensus: other small members, by commas')
     .option('--labels <n>', 'train on n rows and test on the rest, instead of folds')

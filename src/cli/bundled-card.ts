@@ -24,7 +24,27 @@ export const bundledNote = 'The bundled models are small and narrow: good at the
 /** Folder of the bundled models. */
 export const weightsFolder = fileURLToPath(new URL('../../weights/', import.meta.url));
 
+/** The card of the bundled static embedder, which answers for `tandem/embed`. */
+export interface EmbedderCard {
+  /** Name and version of the table. */
+  readonly id: string;
+  /** Numbers in the table. */
+  readonly parameters: number;
+  /** Size of the file. Bytes. */
+  readonly bytes: number;
+  /** Length of its vectors. */
+  readonly dimensions: number;
+  readonly licence: string;
+  /** What it was distilled from. */
+  readonly teacher: string;
+  /** Spearman's rank correlation of its cosines with the teacher's, by set of held-out pairs. */
+  readonly spearman: Readonly<Record<string, number>>;
+  /** Share of questions whose passage is among the first 1, 5, 10 (`@1`, `@5`, `@10`), by set. */
+  readonly recall: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
 interface Manifest {
+  readonly embedder?: EmbedderCard;
   readonly members: readonly {
     readonly id: string;
     readonly parameters: number;
@@ -49,6 +69,12 @@ export function bundledCard(id: string, folder: string = weightsFolder): Bundled
   if (entry === undefined) return { id, file, tasks: [] };
   const { parameters, licence, quantization, bytes, sha256, accuracy } = entry;
   return { id, file, parameters, licence, quantization, bytes, sha256, tasks: byTask(accuracy) };
+}
+
+/** The card of the bundled embedder; undefined when it is not there. @param folder with a slash at its end */
+export function embedderCard(folder: string = weightsFolder): EmbedderCard | undefined {
+  const manifest = `${folder}manifest.json`;
+  return existsSync(manifest) && existsSync(`${folder}embedder/table.bin`) ? (JSON.parse(readFileSync(manifest, 'utf8')) as Manifest).embedder : undefined;
 }
 
 /** Ids of the bundled models that are there. */

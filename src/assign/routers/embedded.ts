@@ -9,7 +9,7 @@
  * - `sparse-gate`: a gate that keeps the two best experts and weighs them; experts predict the members' qualities.
  */
 import { seededRandom } from '../../system/random.ts';
-import { ProjectionEmbedder, type Embedder } from './embedder.ts';
+import { embedderNamed, type Embedder, type EmbedderName } from './embedder.ts';
 import type { Learner, Lesson, Predictor, PredictorKind, SavedPredictor } from './learner.ts';
 
 type Kind = Extract<PredictorKind, 'factorisation' | 'contrastive' | 'reward-distilled' | 'sparse-gate'>;
@@ -27,7 +27,7 @@ function outputs(kind: Kind, members: number): number {
 class EmbeddedPredictor implements Predictor {
   readonly kind: Kind;
   readonly members: readonly string[];
-  readonly #embedder: Embedder = new ProjectionEmbedder();
+  readonly #embedder: Embedder;
   readonly #map: Float32Array;
   readonly #vectors: Float32Array;
   readonly #settings: Readonly<Record<string, unknown>>;
@@ -38,6 +38,7 @@ class EmbeddedPredictor implements Predictor {
     this.kind = saved.kind as Kind;
     this.members = saved.members;
     this.#settings = saved.settings;
+    this.#embedder = embedderNamed(String(saved.settings['embedder'] ?? 'projection-96'));
     this.#map = saved.arrays['map'] as Float32Array;
     this.#vectors = saved.arrays['vectors'] as Float32Array;
     this.#embedding = new Float64Array(this.#embedder.size + 1);
@@ -138,10 +139,10 @@ function slope(kind: Kind, scores: Float64Array, quality: Float64Array): Float64
   return slopes.map((_, m) => (given[m] as number) - (target[m] as number));
 }
 
-/** Fits by Adagrad, a fixed number of rounds over the rows in shuffled order. */
-export function fitEmbedded(kind: Kind, lesson: Lesson, rounds = 12): Predictor {
+/** Fits by Adagrad, a fixed number of rounds over the rows in shuffled order. @param embedderName default the projection, which measured better with thousands of rows (docs/embedder.md) */
+export function fitEmbedded(kind: Kind, lesson: Lesson, rounds = 12, embedderName: EmbedderName = 'projection'): Predictor {
   const random = seededRandom(lesson.seed);
-  const embedder = new ProjectionEmbedder();
+  const embedder = embedderNamed(embedderName);
   const width = embedder.size + 1;
   const members = lesson.members.length;
   const vectors = lesson.prompts.map((prompt) => embedded(embedder, prompt, new Float64Array(width)));

@@ -13,6 +13,8 @@ export interface Lesson {
   readonly quality: Float64Array;
   /** Mean quality of all members known for a row, also those that are not routed to: tells with less noise how hard it is. */
   readonly common?: Float64Array;
+  /** Several metrics of quality, each as `quality`; only `multi-metric` reads them. */
+  readonly metrics?: Readonly<Record<string, Float64Array>>;
   /** Texts of the answers per row, in the order of `members`; only learners without labels read them. */
   readonly answers?: readonly (readonly string[])[];
   /** What each member is good at, in words, in the order of `members`; only matching by model card reads it. */
@@ -60,7 +62,7 @@ export interface Learner {
 }
 
 /** Every way of learning. */
-export type PredictorKind = 'linear' | 'quality-gap' | 'difficulty' | 'factorisation' | 'reward-distilled' | 'contrastive' | 'sparse-gate' | 'neighbours' | 'model-card' | 'label-free' | 'probed' | 'ensemble';
+export type PredictorKind = 'linear' | 'quality-gap' | 'difficulty' | 'factorisation' | 'reward-distilled' | 'contrastive' | 'sparse-gate' | 'neighbours' | 'semantic' | 'model-card' | 'label-free' | 'probed' | 'ensemble' | 'multi-metric';
 
 /** Some rows of a lesson. */
 export function subset(lesson: Lesson, rows: ArrayLike<number>): Lesson {
@@ -73,7 +75,8 @@ export function subset(lesson: Lesson, rows: ArrayLike<number>): Lesson {
     if (lesson.answers !== undefined) answers.push(lesson.answers[row] ?? []);
     quality.set(lesson.quality.subarray(row * width, (row + 1) * width), i * width);
   }
-  return { ...lesson, prompts, quality, ...(lesson.common === undefined ? {} : { common: Float64Array.from(rows, (row) => lesson.common?.[row] ?? 0) }), ...(lesson.answers === undefined ? {} : { answers }) };
+  const metrics = lesson.metrics === undefined ? {} : { metrics: Object.fromEntries(Object.entries(lesson.metrics).map(([name, values]) => [name, Float64Array.from({ length: rows.length * width }, (_, k) => values[(rows[Math.floor(k / width)] as number) * width + (k % width)] as number)])) };
+  return { ...lesson, prompts, quality, ...metrics, ...(lesson.common === undefined ? {} : { common: Float64Array.from(rows, (row) => lesson.common?.[row] ?? 0) }), ...(lesson.answers === undefined ? {} : { answers }) };
 }
 
 /** Estimates for many prompts, rows x members. */

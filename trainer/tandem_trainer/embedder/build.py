@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def read_recipe(path: Path) -> Recipe:
         raise JobError(f"recipe {path.name}: expected the fields of Recipe and Settings, got {cause}") from cause
 
 
-def teacher_vectors(texts: list[Text], teacher: Teacher, work: Path, report) -> np.ndarray:
-    """Vectors of the texts (float16), kept in ``work`` under the hash of texts and teacher."""
-    key = hashlib.sha256("\n".join([teacher.sha256, *(text.text for text in texts)]).encode()).hexdigest()[:16]
+def teacher_vectors(texts: Sequence[str], teacher: Teacher, work: Path, report=lambda event: None) -> np.ndarray:
+    """Vectors of texts (float16), kept in ``work`` under the hash of teacher, precision and texts."""
+    key = hashlib.sha256("\n".join([teacher.sha256, str(len(teacher.precisions)), *texts]).encode()).hexdigest()[:16]
     path = work / f"teacher-{key}.npy"
     if path.is_file():
         return np.load(path)
@@ -60,7 +61,7 @@ def teacher_vectors(texts: list[Text], teacher: Teacher, work: Path, report) -> 
             last[0] = time.monotonic()
             report({"event": "teacher", "texts": done, "of": total})
 
-    vectors = teacher.encode([text.text for text in texts], progress=progress).astype(np.float16)
+    vectors = teacher.encode(texts, progress=progress).astype(np.float16)
     np.save(path, vectors)
     return vectors
 
@@ -95,7 +96,7 @@ def build(recipe: Recipe, root: Path, wordnet: Path, folder: Path, work: Path, w
     train, held = gather(root, wordnet, recipe.paragraphs)
     report({"event": "texts", "train": len(train), "heldOut": len(held)})
     teacher = Teacher(folder, fast=True)
-    vectors = teacher_vectors(train, teacher, work, report)
+    vectors = teacher_vectors([text.text for text in train], teacher, work, report)
     encoded = time.monotonic()
     names = piece_names(recipe, folder, train)
     pieces = Pieces(names)
@@ -113,13 +114,14 @@ def build(recipe: Recipe, root: Path, wordnet: Path, folder: Path, work: Path, w
 def figures(root: Path, folder: Path, work: Path, weights: Path, resamples: int = 500) -> dict:
     """Measures the shipped file beside its start, the teacher and the trivial rivals; writes ``pairs.json``, ``check.json``, ``report.json``."""
     teacher, target = Teacher(folder), weights / "embedder"
+    taught = lambda texts: teacher_vectors(texts, teacher, work).astype(np.float32)  # noqa: E731
     tables = {"static": Table(target / "table.bin")}
     if (work / "start.bin").is_file():
         tables["start"] = Table(work / "start.bin")
     found: dict = {"spearman": {}, "recall": {}}
     pairs: dict = {}
     for group in heldout.pair_sets(root):
-        wanted = measure.cosines(teacher.encode(group.texts), group.pairs)
+        wanted = measure.cosines(taught(group.texts), group.pairs)
         pairs[group.name] = [[a, b, round(10_000 * float(cosine))] for (a, b), cosine in zip(group.pairs, wanted)]
         rivals = {name: table.embed(group.texts) for name, table in tables.items()} | {"hashed": measure.hashed_vectors(group.texts)}
         for name, vectors in rivals.items():
@@ -129,7 +131,7 @@ def figures(root: Path, folder: Path, work: Path, weights: Path, resamples: int 
     for retrieval in (*(heldout.xquad(root, language) for language in ("en", "de", "es", "zh")), heldout.natural_questions(root)):
         lexical = measure.Lexical(retrieval.passages)
         scores = {name: table.embed(retrieval.questions) @ table.embed(retrieval.passages).T for name, table in tables.items()}
-        scores["teacher"] = teacher.encode(retrieval.questions) @ teacher.encode(retrieval.passages).T
+        scores["teacher"] = taught(retrieval.questions) @ taught(retrieval.passages).T
         scores |= {"hashed": measure.hashed_vectors(retrieval.questions) @ measure.hashed_vectors(retrieval.passages).T, "tfidf": lexical.tfidf(retrieval.questions), "bm25": lexical.bm25(retrieval.questions)}
         for name, score in scores.items():
             ranks = measure.answer_ranks(score, retrieval.answers)
