@@ -157,10 +157,22 @@ const policy = z
     privacyClass: z.enum(['open', 'standard', 'confidential']).default('standard').describe('`open` masks nothing, `standard` masks before any cloud member, `confidential` uses no cloud member.'),
     costUsdMaxPerRequest: z.number().min(0).optional().describe('Dollars that a request may cost. Default: unlimited.'),
     totalMsMax: ms(600_000, 'Time that a request may take.'),
+    costUsdPerDay: z.number().min(0).optional().describe('Dollars that all requests together may cost a day (UTC), over all replicas that share a store. Default: unlimited.'),
+    costUsdPerMonth: z.number().min(0).optional().describe('Dollars that all requests together may cost a month (UTC), over all replicas that share a store. Default: unlimited.'),
     answerTokensMax: z.number().int().min(1).default(4_096).describe('Answer tokens that a request may ask for.'),
     answerTokensDefault: z.number().int().min(1).default(512).describe('Answer tokens when the request says nothing.'),
   })
   .describe('Limits that hold for every request; a request may tighten, never loosen them.');
+
+const pilot = z
+  .strictObject({
+    learn: z.boolean().default(true).describe('Whether `tandem/auto` learns from rewards. Where no rewards come in, its rules decide alone either way.'),
+    explore: z.number().min(0).max(0.5).default(0.05).describe('Share of requests that try other ways once rewards come in, 0 to 0.5.'),
+    holdout: z.number().min(0.01).max(0.5).default(0.05).describe('Share of requests that the rules keep while the learned policy is in force, 0.01 to 0.5.'),
+    rewardsMin: z.number().int().min(1).max(100_000).default(20).describe('Rewards under an objective before anything is tried.'),
+    rewardDaysMax: z.number().int().min(1).max(365).default(7).describe('Days after which a judgement of an answer no longer teaches.'),
+  })
+  .describe('How `tandem/auto` learns; see docs/pilot.md.');
 
 const guard = z
   .strictObject({
@@ -202,6 +214,7 @@ export const configSchema = z.strictObject({
   cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),
   gateway: gateway.prefault({}),
   policy: policy.prefault({}),
+  pilot: pilot.prefault({}),
   guard: guard.prefault({}),
   privacy: privacy.prefault({}),
   store: store.prefault({}),

@@ -17,8 +17,10 @@ import { cascadeWith } from './recipes/cascade.ts';
 import { createKitchen, registry } from './recipes/index.ts';
 import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith } from './recipes/route.ts';
+import type { RewardFate } from './recipes/pilot/pilot.ts';
 import { embedModelId } from './policy/resolve-model.ts';
 import { embedTexts, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
+import { Steering } from './steering.ts';
 import { openStore } from './store/index.ts';
 import type { Store } from './store/store.ts';
 import { createExporter, createMeter, type Exporter, type Meter } from './trace/index.ts';
@@ -78,6 +80,13 @@ export interface Runtime {
    * @throws {TandemError} any code; also while the parts are read
    */
   handle(received: Received, signal: AbortSignal, traceId?: string): Promise<Running>;
+  /**
+   * A judgement of an answer, 0 (bad) to 1 (good), by a verifier, a judge, a user: what the pilot learns from. Counts once a request.
+   * @param source kind of judgement, such as `thumb`, `edit`, `judge`, `verifier`
+   * @returns what became of it; undefined where nothing is learned
+   * @throws {TandemError} store_failed
+   */
+  reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined>;
   /** Vectors for texts. @throws {TandemError} */
   embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer>;
   /** Stops taking work, closes models and store. Safe to call twice. */
@@ -101,18 +110,35 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
     await store.close();
     throw error;
   }
-  const recipes = new Map([...registry, ...trained, ...(overrides.recipes ?? [])]);
+  let steering: Steering;
+  try {
+    steering = await Steering.open({ config, team, store, clock });
+  } catch (error) {
+    await team.close();
+    await store.close();
+    throw error;
+  }
+  const recipes = new Map([...registry, ['auto', steering.auto], ...trained, ...(overrides.recipes ?? [])]);
   const meter = createMeter({ clock });
   const exporter = createExporter(config.telemetry, { env });
   const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
   const stages: Stages = {
-    admit: admission.admit,
+    admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
     guardInput: createInputGuard(config.guard),
     mask: createMask(config.privacy),
-    cook: createKitchen({ team, registry: recipes, config, meter, clock, random }),
+    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, ...(steering.purse === undefined ? {} : { purse: steering.purse }) }),
     guardOutput: createOutputGuard(config.guard),
   };
-  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, meter, exporter, onTrace: overrides.onTrace });
+  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, meter, exporter, steering, onTrace: overrides.onTrace });
+}
+
+/** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */
+function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
+  return async (received, journey, span) => {
+    const admitted = await admit(received, journey, span);
+    await steering.prepare(admitted.prompt, admitted.answers);
+    return admitted;
+  };
 }
 
 /** The recipe `route` with the routers that the configuration names; nothing when it names none. */
@@ -140,6 +166,7 @@ interface Built {
   readonly stages: Stages;
   readonly meter: Meter;
   readonly exporter: Exporter | undefined;
+  readonly steering: Steering;
   readonly onTrace: ((record: TraceRecord) => void) | undefined;
 }
 
@@ -202,6 +229,10 @@ class TandemRuntime implements Runtime {
     }
   }
 
+  reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined> {
+    return this.#built.steering.reward(traceId, score, source);
+  }
+
   async embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
     const trace = this.#begin('embeddings', request.model);
     const { stages, team, meter, clock } = this.#built;
@@ -216,10 +247,11 @@ class TandemRuntime implements Runtime {
   }
 
   async close(): Promise<void> {
-    const { team, store, exporter } = this.#built;
+    const { team, store, exporter, steering } = this.#built;
     this.#closing ??= (async () => {
       await team.close();
       await exporter?.close();
+      await steering.close();
       await store.close();
     })();
     return this.#closing;
@@ -231,9 +263,10 @@ class TandemRuntime implements Runtime {
   }
 
   #finish(trace: Trace, error: unknown): void {
-    const { admission, store, exporter } = this.#built;
+    const { admission, store, exporter, steering } = this.#built;
     const record = trace.finish(error === undefined ? 'ok' : TandemError.from(error).code);
     admission.settle(record);
+    steering.finished(record);
     store.writeTrace(record);
     exporter?.send(record);
     for (const listener of this.#listeners) listener(record);

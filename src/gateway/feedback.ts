@@ -1,4 +1,8 @@
-/** POST /tandem/feedback: what a user said of an answer, kept with its trace. */
+/**
+ * POST /tandem/feedback: what a user said of an answer, kept with its trace. The first judgement of a request is also a reward
+ * for the pilot; `fate` in the reply says what became of it: learned, repeated, unknown (not a request to `tandem/auto`), late,
+ * crowded.
+ */
 import { fail } from '../errors.ts';
 import type { Handler } from './http/router.ts';
 import { compileTable, honoured, readParameters, type ParameterTable } from './parameters/parameter.ts';
@@ -36,6 +40,7 @@ export function feedbackHandler(runtime: GatewayRuntime): Handler {
     if (score === undefined) fail('parameter_missing', { message: 'score is required.', param: 'score' });
     const trace = await traceFor(runtime, traceId, caller);
     await runtime.store.writeFeedback({ traceId: trace.id, atMs: runtime.clock.wallMs(), caller: caller.name, score, source });
-    call.json(201, { object: 'feedback', traceId: trace.id, score, source });
+    const fate = await runtime.reward?.(trace.id, score, source);
+    call.json(201, { object: 'feedback', traceId: trace.id, score, source, ...(fate === undefined ? {} : { fate }) });
   };
 }

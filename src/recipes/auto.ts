@@ -1,7 +1,8 @@
 /**
- * Auto: picks a recipe from the policy by fixed rules; the learned pilot comes later. The first recipe of the objective's
- * list that this team can run, and that can carry what the request asks for, is run. The decision names those that were
- * passed over and why.
+ * Auto: the pilot. It chooses recipe, knobs and members for a request under the policy, and always says why.
+ *
+ * It starts from fixed rules: the first recipe of the objective's list that this team can run, and that can carry what the
+ * request asks for, is run. The decision names those that were passed over and why.
  *
  *   private (or privacy class confidential)  own members only: speculate, cascade, large, small, any
  *   latency                                   speculate on one host; race when the sides are in different places; small, large, any
@@ -9,13 +10,24 @@
  *   quality                                   speculate (the large model's law, sooner), large, any
  *   balanced                                  cascade, route, speculate, large, small, any
  *
- * `any` is failover over whatever members are left. A protection is not a preference: what the policy forbids was taken out
- * of the team before this recipe runs; the objective `private` takes cloud members out as well.
+ * `any` is failover over whatever members are left.
+ *
+ * Where rewards come in (feedback, judges, verifiers), it learns which of those recipes, with which knobs and members, earns most
+ * under the objective, and takes over from the rules only after logged decisions have shown that it is not worse
+ * (`docs/pilot.md`). Without rewards, and where `pilot.learn` is false, the rules decide alone and nothing is drawn at random.
+ *
+ * A protection is not a preference: what the policy forbids was taken out of the team before this recipe runs; the objective
+ * `private` takes cloud members out as well. Nothing that is learned can bring them back.
  */
 import { fail, TandemError, type ErrorCode } from '../errors.ts';
+import { preferences as weights } from '../assign/online/preference.ts';
 import type { Part, Policy, Veiled } from '../exchange.ts';
 import type { Team } from '../models/team.ts';
+import { promptTokensMax, promptTokensOf } from './budget.ts';
 import { noKnobs } from './knobs.ts';
+import { armsOf, membersOf, usualCostUsd, worstCostUsd, type Arm } from './pilot/arms.ts';
+import { pilotFeatures } from './pilot/features.ts';
+import type { Pilot } from './pilot/pilot.ts';
 import type { Recipe, RecipeContext } from './recipe.ts';
 
 type Rule = 'private' | Policy['objective'];
@@ -31,24 +43,42 @@ export const preferences: Readonly<Record<Rule, readonly string[]>> = {
 
 const passedOver: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['recipe_unavailable', 'policy_violated', 'parameter_unsupported']);
 
-/** `tandem/auto`. */
-export const auto: Recipe = {
-  id: 'auto',
-  summary: 'Picks the recipe by the policy: private, latency, cost, quality or balanced, among those that this team can run.',
-  sources: [],
-  rows: [],
-  primitives: ['P01'],
-  needs: [],
-  knobs: noKnobs,
-  carries: { tools: true, formats: true, logprobs: true, attachments: true },
-  run,
-};
+/** A deadline beyond this does not keep an arm out: nothing is known to take so long, and the deadline itself holds. Milliseconds. */
+const roomyMs = 60_000;
 
-function run(_prompt: Veiled, context: RecipeContext<unknown>): AsyncIterable<Part> {
-  const { policy, span } = context;
+/** `tandem/auto` with a pilot that learns; without one, by the rules alone. */
+export function autoWith(pilot?: Pilot): Recipe {
+  return {
+    id: 'auto',
+    summary: 'Picks recipe, knobs and members by the policy: by documented rules, and by what rewards have taught, once that has proved itself.',
+    sources: [
+      { title: 'PerLLM: Personalized Inference Scheduling with Edge-Cloud Collaboration for Diverse LLM Services', ref: 'arXiv:2405.14636' },
+      { title: 'LLM Bandit: Cost-Efficient LLM Generation via Preference-Conditioned Dynamic Routing', ref: 'arXiv:2502.02743' },
+      { title: 'MixLLM: Dynamic Routing in Mixed Large Language Models', ref: 'arXiv:2502.18482' },
+      { title: 'Life-Cycle Routing Vulnerabilities of LLM Router', ref: 'arXiv:2503.08704' },
+    ],
+    rows: [2, 9, 36, 37, 244],
+    primitives: ['P01', 'P03'],
+    needs: [],
+    knobs: noKnobs,
+    carries: { tools: true, formats: true, logprobs: true, attachments: true },
+    run: (prompt, context) => run(prompt, context, pilot),
+  };
+}
+
+/** `tandem/auto` by the rules alone. */
+export const auto: Recipe = autoWith();
+
+function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | undefined): AsyncIterable<Part> {
+  const { policy } = context;
   const rule: Rule = policy.privacyClass === 'confidential' ? 'private' : policy.objective;
   const team = rule === 'private' ? context.team.restrictedTo(({ model }) => model.place !== 'cloud') : context.team;
   if (team.members.length === 0) fail('policy_violated', 'The objective private leaves no member: all of them are in the cloud.');
+  return pilot === undefined ? byRules(rule, team, context) : byPilot({ rule, team, prompt, pilot }, context);
+}
+
+function byRules(rule: Rule, team: Team, context: RecipeContext<unknown>): AsyncIterable<Part> {
+  const { policy, span } = context;
   const skipped: string[] = [];
   let last: TandemError | undefined;
   for (const recipe of preferences[rule]) {
@@ -59,7 +89,7 @@ function run(_prompt: Veiled, context: RecipeContext<unknown>): AsyncIterable<Pa
     }
     try {
       const parts = context.delegate(recipe, team);
-      span.decide('auto', recipe, skipped.length === 0 ? `It is the first choice for ${rule}.` : `It is the first for ${rule} that fits.`, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: skipped.join(', ') });
+      span.decide('auto', recipe, firstThatFits(rule, skipped), { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: skipped.join(', ') });
       return parts;
     } catch (thrown) {
       last = TandemError.from(thrown);
@@ -68,6 +98,57 @@ function run(_prompt: Veiled, context: RecipeContext<unknown>): AsyncIterable<Pa
     }
   }
   throw last ?? fail('recipe_unavailable', 'No recipe runs on this team.');
+}
+
+interface Flight {
+  readonly rule: Rule;
+  readonly team: Team;
+  readonly prompt: Veiled;
+  readonly pilot: Pilot;
+}
+
+function byPilot({ rule, team, prompt, pilot }: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
+  const { policy, span, sampling, trace, clock, random } = context;
+  const unfit: string[] = [];
+  let before: readonly string[] = [];
+  const arms: Arm[] = [];
+  for (const arm of armsOf(preferences[rule], team)) {
+    const why = unsuitedTo(arm.recipe, team) ?? notFit(arm, context);
+    if (why !== undefined) unfit.push(`${arm.id} (${why})`);
+    else if (arms.push(arm) === 1) before = [...unfit];
+  }
+  if (arms.length === 0) return byRules(rule, team, context);
+  const { costUsdMax, totalMs } = policy.limits;
+  const tokensMax = promptTokensMax(prompt.raw);
+  const tokens = promptTokensOf(prompt.raw);
+  const answer = pilot.decide({
+    traceId: trace.id,
+    caller: prompt.request.caller.name,
+    nowMs: clock.wallMs(),
+    rule,
+    arms: arms.map((arm) => ({ id: arm.id, costUsdMax: worstCostUsd(arm, tokensMax, sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) })),
+    features: pilotFeatures(prompt.raw, sampling),
+    preference: weights[rule],
+    limits: { ...(costUsdMax === undefined ? {} : { costUsdMax }), ...(totalMs === undefined || totalMs >= roomyMs ? {} : { latencyMsMax: totalMs }), places: team.members.map(({ model }) => model.place) },
+    uniform: random.next,
+  });
+  const arm = arms.find(({ id }) => id === answer.arm) ?? (arms[0] as Arm);
+  const alone = answer.inputs['phase'] === 'rules';
+  const because = alone ? firstThatFits(rule, before) : answer.because;
+  const parts = context.delegate(arm.recipe, arm.team, arm.knobs);
+  span.decide('auto', arm.id, because, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: (alone ? before : unfit).join(', '), ...answer.inputs });
+  return parts;
+}
+
+function firstThatFits(rule: Rule, skipped: readonly string[]): string {
+  return skipped.length === 0 ? `It is the first choice for ${rule}.` : `It is the first for ${rule} that fits.`;
+}
+
+function notFit({ recipe, team, knobs }: Arm, context: RecipeContext<unknown>): string | undefined {
+  const error = context.unfit(recipe, team, knobs);
+  if (error === undefined) return undefined;
+  if (!passedOver.has(error.code) && error.code !== 'knob_invalid') throw error;
+  return error.param ?? error.code;
 }
 
 /** A race between members of one place makes both slower. */

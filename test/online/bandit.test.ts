@@ -10,7 +10,7 @@ const one = Float64Array.of(1);
 const plain = (arms: readonly string[]): Option[] => arms.map((arm) => ({ arm, features: one }));
 const bandit = (more: Partial<BanditSettings> = {}): Bandit => createBandit({ choice: { rule: 'thompson', explore: 0.02 }, arm: () => ({ size: 1 }), ...more });
 
-test('(row 9) an upper-confidence bandit finds the best path among those that keep the limits, and never takes another', () => {
+test('row 9: an upper-confidence bandit finds the best path among those that keep the limits, and never takes another', () => {
   const truth = { cloud: { quality: 0.95, costUsd: 0.02, latencyMs: 4000, places: ['cloud'] }, edge: { quality: 0.8, costUsd: 0.002, latencyMs: 900, places: ['edge'] }, device: { quality: 0.6, costUsd: 0, latencyMs: 300, places: ['device'] }, leaky: { quality: 0.9, costUsd: 0.001, latencyMs: 500, places: ['cloud'] } };
   type Arm = keyof typeof truth;
   const arms = Object.keys(truth) as Arm[];
@@ -33,7 +33,7 @@ test('(row 9) an upper-confidence bandit finds the best path among those that ke
   assert.equal(slow.arm, undefined, 'a cost that is no number keeps no limit');
 });
 
-test('(rows 2, 37) contextual Thompson sampling and LinUCB learn which arm is good for which request, also from live state', () => {
+test('rows 2, 37: contextual Thompson sampling and LinUCB learn which arm is good for which request, also from live state', () => {
   for (const rule of ['thompson', 'ucb'] as const) {
     const random = seededRandom(8);
     const learner = bandit({ choice: { rule, width: 1, explore: 0.01 }, arm: () => ({ size: 3, quality: { precision: [1, 1, 1] } }) });
@@ -52,7 +52,7 @@ test('(rows 2, 37) contextual Thompson sampling and LinUCB learn which arm is go
   }
 });
 
-test('(row 36) one learner serves any preference, also one that never occurred while it learned, and takes up a new arm', () => {
+test('row 36: one learner serves any preference, also one that never occurred while it learned, and takes up a new arm', () => {
   const truth = { small: { quality: 0.6, costUsd: 0.0001 }, middle: { quality: 0.75, costUsd: 0.002 }, large: { quality: 0.9, costUsd: 0.02 } };
   type Arm = keyof typeof truth;
   const random = seededRandom(21);

@@ -29,6 +29,8 @@ export interface Script {
   /** End without a finish part. */
   readonly truncated?: boolean;
   readonly reason?: FinishReason;
+  /** What the server counts. Default: the words of the prompt. */
+  readonly promptTokens?: number;
 }
 
 /** What the model was asked. */
@@ -122,7 +124,7 @@ async function* play(script: Script, { sampling, prompt, signal }: Asked, clock:
   if (script.hangAfter !== undefined) await forever(script, signal);
   if (script.truncated === true) return;
   const reason = script.reason ?? (script.toolCalls === undefined ? 'stop' : 'tool_calls');
-  const promptTokens = prompt.messages.reduce((sum, message) => sum + message.content.split(/\s+/).length, 0) + (prompt.text ?? '').split(/\s+/).filter(Boolean).length;
+  const promptTokens = script.promptTokens ?? prompt.messages.reduce((sum, message) => sum + message.content.split(/\s+/).length, 0) + (prompt.text ?? '').split(/\s+/).filter(Boolean).length;
   yield { type: 'finish', reason, usage: { promptTokens, completionTokens: tokens }, bytesUp: 10, bytesDown: 20 };
 }
 

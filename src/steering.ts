@@ -1,0 +1,127 @@
+/**
+ * What steers all requests together: the pilot of `tandem/auto`, the cap on dollars a day and a month, and the price of a dollar
+ * while money is short. Built once by `src/tandem.ts`; nothing else knows both the policy and the pilot.
+ */
+import type { Config } from './config.ts';
+import type { Prompt } from './exchange.ts';
+import type { Team } from './models/team.ts';
+import { Pacer, TrafficProfile } from './policy/pacing.ts';
+import { memoryLedger, periodOf, Purse, Purses, type Cap, type SpendLedger } from './policy/purse.ts';
+import { autoWith } from './recipes/auto.ts';
+import { promptTokensMax } from './recipes/budget.ts';
+import { memoryJournal } from './recipes/pilot/journal.ts';
+import { Pilot, type RewardFate } from './recipes/pilot/pilot.ts';
+import { assumed, bundledQuality } from './recipes/pilot/prior.ts';
+import type { Recipe } from './recipes/recipe.ts';
+import type { Store } from './store/store.ts';
+import type { Clock } from './system/clock.ts';
+import type { TraceRecord } from './trace/trace.ts';
+
+/** What steering is made of. */
+export interface SteeringParts {
+  readonly config: Config;
+  readonly team: Team;
+  readonly store: Store;
+  readonly clock: Clock;
+}
+
+const syncEveryMs = 5_000;
+
+/** The pilot and the purse of a running Tandem. */
+export class Steering {
+  /** `tandem/auto`. */
+  readonly auto: Recipe;
+  /** Undefined where nothing is capped. */
+  readonly purse: Purses | undefined;
+  readonly #pilot: Pilot | undefined;
+  readonly #parts: SteeringParts;
+  readonly #ledger: SpendLedger;
+  readonly #pacer: Pacer | undefined;
+  readonly #profile = new TrafficProfile();
+  #elsewhereUsd = 0;
+  #period = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(parts: SteeringParts) {
+    const { config, store, clock } = parts;
+    const { costUsdPerDay, costUsdPerMonth } = config.policy;
+    this.#parts = parts;
+    this.#ledger = store.ledger ?? memoryLedger();
+    const caps: Cap[] = [...(costUsdPerDay === undefined ? [] : [{ period: 'day' as const, costUsd: costUsdPerDay }]), ...(costUsdPerMonth === undefined ? [] : [{ period: 'month' as const, costUsd: costUsdPerMonth }])];
+    this.purse = caps.length === 0 ? undefined : new Purses(caps.map((cap) => new Purse(cap, this.#ledger, clock)));
+    this.#pacer = caps.length === 0 ? undefined : new Pacer({}, this.#profile);
+    const { learn, explore, holdout, rewardsMin, rewardDaysMax } = config.pilot;
+    const bundled = Object.values(config.members).every((member) => member.engine === 'llama' && member.file.startsWith('bundled:'));
+    this.#pilot = learn
+      ? new Pilot({ explore, holdout, rewardsMin, rewardAgeMsMax: rewardDaysMax * 86_400_000, quality: bundled ? bundledQuality() : assumed, price: () => this.#pacer?.price ?? 0 }, store.journal ?? memoryJournal())
+      : undefined;
+    this.auto = autoWith(this.#pilot);
+  }
+
+  /** Builds it, and takes up what was learned before. @throws {TandemError} store_failed */
+  static async open(parts: SteeringParts): Promise<Steering> {
+    const steering = new Steering(parts);
+    await steering.#pilot?.restore();
+    if (parts.store.journal !== undefined || parts.store.ledger !== undefined) {
+      steering.#timer = setInterval(() => void steering.sync().catch(() => undefined), syncEveryMs);
+      steering.#timer.unref();
+    }
+    return steering;
+  }
+
+  /** Leases money for a request before it begins, where dollars are capped. @throws {TandemError} store_failed */
+  prepare(prompt: Prompt<string>, answers: number): Promise<void> | undefined {
+    if (this.purse === undefined) return undefined;
+    const { team, config, clock } = this.#parts;
+    this.#profile.note(clock.wallMs());
+    const tokens = promptTokensMax(prompt);
+    const worst = team.members.reduce((sum, { price }) => sum + (price === undefined ? 0 : (tokens * price.inputUsdPerMillionTokens + config.policy.answerTokensMax * price.outputUsdPerMillionTokens) / 1e6), 0);
+    return worst === 0 ? undefined : this.purse.prepare(worst * answers);
+  }
+
+  /** A request has ended. */
+  finished(record: TraceRecord): void {
+    void this.#pilot?.finished(record)?.catch(() => undefined);
+    if (this.#pacer === undefined) return;
+    const [tightest] = this.#left();
+    if (tightest === undefined) return;
+    if (tightest.name !== this.#period) {
+      this.#period = tightest.name;
+      this.#elsewhereUsd = 0;
+      this.#pacer.begin();
+    }
+    this.#pacer.served(record.usage.costUsd, tightest.leftUsd, this.#parts.clock.wallMs(), tightest.endMs);
+  }
+
+  /** A judgement of an answer. @returns what became of it; undefined where nothing is learned @throws {TandemError} store_failed */
+  async reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined> {
+    return this.#pilot?.reward(traceId, score, source, this.#parts.clock.wallMs());
+  }
+
+  /** Takes up what other replicas learned and spent. @throws {TandemError} store_failed */
+  async sync(): Promise<void> {
+    await this.#pilot?.sync();
+    const [tightest] = this.#left();
+    if (tightest === undefined) return;
+    this.#elsewhereUsd = Math.max(0, (await this.#ledger.granted(tightest.name)) - tightest.purse.heldUsd - tightest.purse.spentUsd);
+  }
+
+  /** Gives unused leases back. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.purse?.close().catch(() => undefined);
+  }
+
+  /** The caps, the one with the least money a day first; of what is left, this process's share by what it has spent. */
+  #left(): { readonly purse: Purse; readonly name: string; readonly leftUsd: number; readonly endMs: number }[] {
+    const nowMs = this.#parts.clock.wallMs();
+    return (this.purse?.purses ?? [])
+      .map((purse) => {
+        const { name, endMs } = periodOf(purse.cap.period, nowMs);
+        const all = purse.spentUsd + this.#elsewhereUsd;
+        const share = all === 0 ? 1 : Math.max(0.05, purse.spentUsd / all);
+        return { purse, name, endMs, leftUsd: (purse.cap.costUsd - all) * share };
+      })
+      .sort((a, b) => a.leftUsd / (a.endMs - nowMs) - b.leftUsd / (b.endMs - nowMs));
+  }
+}
