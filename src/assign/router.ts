@@ -24,4 +24,6 @@ export interface Router {
   /** Name in knobs and traces. */
   readonly id: string;
   estimate(input: RouterInput): Estimate | Promise<Estimate>;
+  /** Expected quality of every member that the router knows, and what its rows say they cost; absent: it decides between two only. */
+  members?(input: RouterInput): readonly { readonly member: string; readonly quality: number; readonly costUsd?: number | undefined; readonly latencyMs?: number | undefined }[];
 }

@@ -7,13 +7,20 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { fail } from '../errors.ts';
 import type { Calibration } from './calibration.ts';
+import { isotonic, type Steps } from './isotonic.ts';
 import { promptText } from './prompt-text.ts';
 import type { QualityPromise } from './promise/promise.ts';
 import type { Estimate, Router, RouterInput } from './router.ts';
 import { restore } from './routers/index.ts';
 import type { Predictor, SavedArray, SavedPredictor } from './routers/learner.ts';
+import { sessionText } from './session-text.ts';
 
 const promiseSchema = z.object({ lossMax: z.number(), confidence: z.number(), threshold: z.number(), lossSeen: z.number(), smallShare: z.number(), rows: z.number(), madeAt: z.string(), expiresAt: z.string() });
+
+const transferSchema = z.object({ set: z.string(), rows: z.number(), lossMax: z.number(), may: z.boolean(), lossSeen: z.number(), distance: z.number(), sameScores: z.boolean(), date: z.string() });
+
+/** The outcome of a test whether a promise holds on another set of labelled rows. */
+export type Transfer = z.infer<typeof transferSchema>;
 
 const cardSchema = z.object({
   kind: z.string(),
@@ -28,6 +35,12 @@ const cardSchema = z.object({
   /** Expected calibration error of the probability, out of fold. */
   calibrationError: z.number(),
   promises: z.array(promiseSchema),
+  /** What of a request it reads: the user's last message, or that with marks of the session. */
+  reads: z.enum(['last', 'session']).optional(),
+  /** Mean quality, dollars and milliseconds of each member in the rows. */
+  members: z.record(z.string(), z.object({ quality: z.number(), costUsd: z.number().optional(), latencyMs: z.number().optional() })).optional(),
+  /** Tests whether a promise's threshold may be used on other data. */
+  transfers: z.array(transferSchema).optional(),
 });
 
 /** What stands behind a router: data, metric with interval, date, promises. */
@@ -40,10 +53,23 @@ export interface TrainedRouter {
   readonly predictor: Predictor;
 }
 
+/** Expected quality of a member, and what the rows say it costs. */
+export interface MemberEstimate {
+  readonly member: string;
+  /** 0 to 1. */
+  readonly quality: number;
+  readonly costUsd?: number | undefined;
+  readonly latencyMs?: number | undefined;
+}
+
 /** Platt's calibration of a score that was scaled to mean 0 and deviation 1. */
 export interface Scaled extends Calibration {
   readonly mean: number;
   readonly deviation: number;
+  /** Isotonic steps over the scaled score; they take the place of slope and intercept. */
+  readonly steps?: Steps | undefined;
+  /** Calibration of each member's own estimate. */
+  readonly members?: Readonly<Record<string, Scaled>> | undefined;
 }
 
 /** Probability that the strong member's answer is better than the weak one's. */
@@ -54,8 +80,36 @@ export function probabilityOf({ card, predictor, calibration }: TrainedRouter, p
 }
 
 /** The probability that a raw score stands for. */
-export function scaled(score: number, { mean, deviation, slope, intercept }: Scaled): number {
+export function scaled(score: number, { mean, deviation, slope, intercept, steps }: Scaled): number {
+  if (steps !== undefined) return isotonic((score - mean) / deviation, steps);
   return 1 / (1 + Math.exp(-((slope * (score - mean)) / deviation + intercept)));
+}
+
+/** Expected quality of every member, in the order of the predictor. */
+export function estimatesOf({ card, predictor, calibration }: TrainedRouter, prompt: string): MemberEstimate[] {
+  const found = predictor.estimate(prompt);
+  return predictor.members.map((member, m) => {
+    const own = calibration.members?.[member];
+    const raw = found[m] as number;
+    return { member, quality: own === undefined ? Math.min(1, Math.max(0, raw)) : scaled(raw, own), costUsd: card.members?.[member]?.costUsd, latencyMs: card.members?.[member]?.latencyMs };
+  });
+}
+
+/**
+ * The promise for a wish, on the set that it rests on or on another one. On another set it stands only when a test on labelled
+ * rows of that set has shown that it may (row 42).
+ * @param set name of the data that requests are like; undefined: those of the card
+ */
+export function promiseOn(card: RouterCard, lossMax: number, now: number, set?: string): (QualityPromise & { readonly set: string; readonly transfer?: Transfer }) | undefined {
+  const promise = promiseOf(card, lossMax, now);
+  if (promise === undefined || set === undefined || set === card.data.name) return promise === undefined ? undefined : { ...promise, set: card.data.name };
+  const transfer = card.transfers?.find((each) => each.set === set && each.lossMax === promise.lossMax && each.may);
+  return transfer === undefined ? undefined : { ...promise, set: card.data.name, transfer };
+}
+
+/** The text of a request that a router reads. */
+export function readText({ reads }: RouterCard, prompt: RouterInput['prompt']): string {
+  return reads === 'session' ? sessionText(prompt) : promptText(prompt);
 }
 
 /** The promise of a card that answers a wish: the same loss or a smaller one, and not expired. */
@@ -70,8 +124,9 @@ export function asRouter(trained: TrainedRouter): Router {
     id: `trained:${card.kind}`,
     estimate({ prompt }: RouterInput): Estimate {
       const { value, low, high } = card.metric;
-      return { score: probabilityOf(trained, promptText(prompt)), inputs: { card: card.data.name, trained: card.date, rows: card.data.rows, apgr: value, apgrLow: low, apgrHigh: high, calibrationError: card.calibrationError } };
+      return { score: probabilityOf(trained, readText(card, prompt)), inputs: { card: card.data.name, trained: card.date, rows: card.data.rows, apgr: value, apgrLow: low, apgrHigh: high, calibrationError: card.calibrationError } };
     },
+    members: ({ prompt }: RouterInput) => estimatesOf(trained, readText(card, prompt)),
   };
 }
 

@@ -5,13 +5,14 @@
 import { AnswerScorer, consensusOf, type Answered } from '../assign/answers/scorer.ts';
 import { calibrate, gapScores } from '../assign/training.ts';
 import { subset, type Learner, type Lesson, type Predictor } from '../assign/routers/learner.ts';
+import { sessionTextOf } from '../assign/session-text.ts';
 import { fail } from '../errors.ts';
 import { systemClock } from '../system/clock.ts';
 import { byCategory, byLength, byWords, tfIdfRidge } from './baselines.ts';
 import { apgrInterval } from './metrics/bootstrap.ts';
 import { aiq, routerArenaScore, type Priced } from './metrics/cost.ts';
 import { mean, measureOrdered, ordered, quantile, randomRouter, measure, type CurvePoint } from './metrics/curve.ts';
-import { drawLabels, foldsOf, hashShare, membersOf, qualityOf, type Row } from './rows.ts';
+import { drawLabels, foldsOf, hashShare, membersOf, qualityOf, readRows, type Row } from './rows.ts';
 import { savingAtEqualQuality, type Saving } from './saving.ts';
 
 /** What a router may look at: the prompt; also the weak member's answer; also the answers of other small members. */
@@ -152,14 +153,38 @@ function splitsOf({ rows, labels, folds, seed, weak, strong, salt = `${weak}|${s
 }
 
 /** Rows as a lesson for two members. */
-export function lessonOf(rows: readonly Row[], { weak, strong, seed }: Pick<RouteBench, 'weak' | 'strong' | 'seed'>, members: readonly string[] = [weak, strong]): Lesson {
+export function lessonOf(rows: readonly Row[], { weak, strong, seed }: Pick<RouteBench, 'weak' | 'strong' | 'seed'>, members: readonly string[] = [weak, strong], { reads = 'last', cards }: { readonly reads?: 'last' | 'session'; readonly cards?: Readonly<Record<string, string>> | undefined } = {}): Lesson {
   const columns = members.map((member) => qualityOf(rows, member));
   const quality = new Float64Array(rows.length * members.length);
   rows.forEach((_, row) => columns.forEach((values, m) => (quality[row * members.length + m] = values[row] as number)));
   const answers = rows.every((row) => row.answers !== undefined) ? { answers: rows.map((row) => members.map((member) => row.answers?.[member] ?? '')) } : {};
   const all = membersOf(rows);
   const common = all.length < 5 ? {} : { common: Float64Array.from(rows, (row) => mean(all.map((member) => row.correct[member] ?? 0))) };
-  return { prompts: rows.map(({ prompt }) => prompt), members, quality, seed, ...answers, ...common };
+  const described = cards === undefined ? {} : { cards: members.map((member) => cards[member] ?? fail('bench_data_invalid', `There is no card for "${member}".`)) };
+  return { prompts: rows.map(({ prompt, history }) => (reads === 'session' ? sessionTextOf(prompt, history ?? []) : prompt)), members, quality, seed, ...answers, ...common, ...metricsOf(rows, members), ...described };
+}
+
+/** Labelled rows of other data, on which promises are to be tested. @throws {TandemError} bench_data_invalid */
+export function otherOf(path: string, { weak, strong }: Pick<RouteBench, 'weak' | 'strong'>, reads: 'last' | 'session'): { readonly name: string; readonly prompts: readonly string[]; readonly small: Float64Array; readonly large: Float64Array } {
+  const rows = readRows(path);
+  if (rows.length < 50) fail('bench_data_invalid', `A promise is tested on at least 50 rows; there are ${rows.length}.`);
+  return { name: path.replace(/^.*[\\/]/, ''), prompts: lessonOf(rows, { weak, strong, seed: 0 }, [weak, strong], { reads }).prompts, small: qualityOf(rows, weak), large: qualityOf(rows, strong) };
+}
+
+/** Mean dollars and milliseconds of each member, where every row tells. */
+export function figuresOf(rows: readonly Row[], members: readonly string[]): Record<string, { readonly costUsd?: number; readonly latencyMs?: number }> {
+  const meanOf = (field: 'cost' | 'latencyMs', member: string): number | undefined => (rows.every((row) => row[field]?.[member] !== undefined) ? mean(rows.map((row) => row[field]?.[member] ?? 0)) : undefined);
+  return Object.fromEntries(members.map((member) => {
+    const [costUsd, latencyMs] = [meanOf('cost', member), meanOf('latencyMs', member)];
+    return [member, { ...(costUsd === undefined ? {} : { costUsd }), ...(latencyMs === undefined ? {} : { latencyMs }) }];
+  }));
+}
+
+/** Every metric as rows x members; nothing when a row lacks one. */
+function metricsOf(rows: readonly Row[], members: readonly string[]): Pick<Lesson, 'metrics'> {
+  const names = Object.keys(rows[0]?.metrics ?? {}).filter((name) => rows.every((row) => members.every((member) => row.metrics?.[name]?.[member] !== undefined)));
+  if (names.length === 0) return {};
+  return { metrics: Object.fromEntries(names.map((name) => [name, Float64Array.from({ length: rows.length * members.length }, (_, k) => rows[Math.floor(k / members.length)]?.metrics?.[name]?.[members[k % members.length] ?? ''] ?? 0)])) };
 }
 
 function scoresOf(bench: RouteBench, lesson: Lesson, weakQuality: Float64Array, outside: readonly number[], inside: readonly number[]): { readonly scores: Float64Array; readonly fitted?: Predictor } {

@@ -22,6 +22,10 @@ export const rowSchema = z.object({
   /** Member to dollars of its call. */
   cost: numbers.optional(),
   latencyMs: numbers.optional(),
+  /** Metric to member to quality, 0 to 1; for routers of several metrics. */
+  metrics: z.record(z.string(), z.record(z.string(), z.number().min(0).max(1))).optional(),
+  /** Messages before the prompt, for routers that decide turn by turn. */
+  history: z.array(z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).optional(),
   /** Member to the score of its answer's acceptance test, 0 to 1; for cascades. */
   scores: z.record(z.string(), z.number().min(0).max(1)).optional(),
   /** Subject or task, where a set has one. Used by the category baseline only, never by a router. */

@@ -1,7 +1,7 @@
 /** Opens router files for the recipe `route`. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { asRouter, decode, promiseOf } from '../assign/trained.ts';
+import { asRouter, decode, promiseOn } from '../assign/trained.ts';
 import { fail } from '../errors.ts';
 import type { RouteRouter } from './route.ts';
 
@@ -24,5 +24,5 @@ async function openRouter(name: string, path: string): Promise<RouteRouter> {
     return fail('router_file_invalid', { message: `The file of the router "${name}" could not be read.`, param: `routers.${name}`, cause });
   }
   const trained = decode(bytes);
-  return { ...asRouter(trained), promise: (lossMax, now) => promiseOf(trained.card, lossMax, now) };
+  return { ...asRouter(trained), promise: (lossMax, now, set) => promiseOn(trained.card, lossMax, now, set) };
 }

@@ -1,5 +1,5 @@
 /** `tandem train router`: a router file from rows of recorded answers. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fail } from '../../errors.ts';
 import { systemClock } from '../../system/clock.ts';
@@ -14,6 +14,11 @@ interface RouterOptions {
   readonly weak?: string;
   readonly strong?: string;
   readonly router: string;
+  readonly members?: string;
+  readonly cards?: string;
+  readonly reads: string;
+  readonly calibration: string;
+  readonly transfer?: string;
   readonly folds: string;
   readonly seed: string;
   readonly json?: boolean;
@@ -32,6 +37,11 @@ export const define: DefineCommand = (command, terminal) => {
     .option('--weak <member>', 'the cheap member (default: the worst of the rows)')
     .option('--strong <member>', 'the dear member (default: the best of the rows)')
     .option('--router <name>', 'how it learns (see tandem bench route --help)', 'ensemble')
+    .option('--members <names>', 'members to choose among, by commas, or "all"; then the recipe route can choose by utility (default: the pair alone)')
+    .option('--cards <file>', 'for --router model-card: JSON, {member: what it is good at}')
+    .option('--reads <what>', 'last (the user\'s last message), or session (also marks of the messages before it; rows have "history")', 'last')
+    .option('--calibration <how>', 'platt, or isotonic', 'platt')
+    .option('--transfer <file>', 'labelled rows of other data: tests whether the promises hold there too')
     .option('--folds <n>', 'folds for metric, calibration and promises', '5')
     .option('--seed <n>', 'of everything drawn', '1')
     .option('-j, --json', 'print the card as JSON')
@@ -41,7 +51,7 @@ export const define: DefineCommand = (command, terminal) => {
 };
 
 async function train(terminal: Terminal, options: RouterOptions): Promise<void> {
-  const [{ rowsOf, pairOf, learnerOf, wholeNumber }, { lessonOf }, { foldsOf }, { trainRouter }, { encode }, { measureOrdered, ordered }, { apgrInterval }] = await Promise.all([
+  const [{ rowsOf, pairOf, learnerOf, wholeNumber }, { lessonOf, otherOf, figuresOf }, { foldsOf, membersOf }, { trainRouter }, { encode }, { measureOrdered, ordered }, { apgrInterval }] = await Promise.all([
     import('../../bench/route-options.ts'),
     import('../../bench/route.ts'),
     import('../../bench/rows.ts'),
@@ -54,14 +64,22 @@ async function train(terminal: Terminal, options: RouterOptions): Promise<void> 
   const { rows, name } = rowsOf({ ...(options.data === undefined ? {} : { data: resolve(terminal.cwd, options.data) }), ...(options.set === undefined ? {} : { set: options.set }), ...(options.from === undefined ? {} : { from: resolve(terminal.cwd, options.from) }) });
   const pair = pairOf(rows, options);
   const seed = wholeNumber(options.seed, '--seed', 0);
+  const members = membersWanted(options.members, membersOf(rows), pair);
+  const { reads, calibration } = options;
+  if (reads !== 'last' && reads !== 'session') return fail('usage', '--reads takes last or session.');
+  if (calibration !== 'platt' && calibration !== 'isotonic') return fail('usage', '--calibration takes platt or isotonic.');
   const folds = foldsOf(rows, wholeNumber(options.folds, '--folds', 2), `${pair.weak}|${pair.strong}|folds|${seed}`);
   if (options.json !== true) note(terminal, `${name}: ${rows.length} rows, ${pair.weak} -> ${pair.strong}; training ...`);
   const trained = trainRouter({
-    lesson: lessonOf(rows, { ...pair, seed }),
+    lesson: lessonOf(rows, { ...pair, seed }, members, { reads, cards: cardsOf(terminal, options.cards) }),
     learner: learnerOf(options.router),
     ...pair,
     folds,
     dataName: name,
+    reads,
+    calibration,
+    figures: figuresOf(rows, members),
+    ...(options.transfer === undefined ? {} : { others: [otherOf(resolve(terminal.cwd, options.transfer), pair, reads)] }),
     now: systemClock.wallMs(),
     metric(score, weak, strong) {
       const order = ordered({ score, weak, strong });
@@ -71,10 +89,27 @@ async function train(terminal: Terminal, options: RouterOptions): Promise<void> 
   const bytes = encode(trained);
   writeFileSync(out, bytes);
   if (options.json === true) return printJson(terminal, trained.card);
-  const { metric, calibrationError, promises, date } = trained.card;
+  const { metric, calibrationError, promises, date, transfers = [] } = trained.card;
   print(
     terminal,
     `${trained.card.kind} router of ${date}, ${(bytes.length / 1e6).toFixed(2)} MB: APGR ${metric.value.toFixed(3)} (${metric.low.toFixed(3)} to ${metric.high.toFixed(3)}, ${metric.folds} folds), calibration error ${calibrationError.toFixed(3)}.`,
     ...promises.map(({ lossMax, confidence, threshold, smallShare, expiresAt }) => `At most ${(100 * lossMax).toFixed(1)} points worse than always ${pair.strong}, with ${(100 * confidence).toFixed(0)} % confidence: threshold ${threshold.toFixed(3)}, ${(100 * smallShare).toFixed(1)} % of the calls stay with ${pair.weak}; stands until ${expiresAt.slice(0, 10)}.`),
+    ...transfers.map(({ set, lossMax, may, lossSeen, rows: n }) => `On ${set} (${n} rows) the promise of ${(100 * lossMax).toFixed(1)} points ${may ? 'may be used' : 'may not be used'}: loss there ${(100 * lossSeen).toFixed(2)} points.`),
   );
+}
+
+function membersWanted(names: string | undefined, known: readonly string[], { weak, strong }: { readonly weak: string; readonly strong: string }): string[] {
+  if (names === undefined) return [weak, strong];
+  const wanted = names === 'all' ? [...known] : names.split(',').map((each) => each.trim());
+  for (const member of wanted) if (!known.includes(member)) fail('usage', `--members: "${member}" has no quality in every row; there are: ${known.join(', ')}.`);
+  return [...new Set([...wanted, weak, strong])];
+}
+
+function cardsOf(terminal: Terminal, file: string | undefined): Record<string, string> | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return JSON.parse(readFileSync(resolve(terminal.cwd, file), 'utf8')) as Record<string, string>;
+  } catch (cause) {
+    return fail('bench_data_invalid', { message: 'The file of --cards could not be read as JSON.', cause });
+  }
 }
