@@ -13,6 +13,7 @@ import { speculate } from './speculate.ts';
 
 export { ask, askMany, askWhole, collect, replay, stoppable, type AskOptions, type View, type Whole } from './ask.ts';
 export { createKitchen, type KitchenParts } from './kitchen.ts';
+export { rewardOfEdit, rewardOfVerdicts, type VerifierErrors } from './pilot/rewards.ts';
 export { paired, unmetNeeds, type Carries, type Need, type Recipe, type RecipeContext, type Source, type Unmet } from './recipe.ts';
 
 /** Every recipe, by id, in the order in which they are shown. */
