@@ -9,14 +9,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import adapter_files, bundle, grow, import_gguf, job_schema, learned_growth, merge, pack_text, pair, prune, quantize, verify
+from . import adapter_files, bundle, experiment, grow, import_gguf, job_schema, laws, learned_growth, merge, pack_text, pair, prune, quantize, verify
 from .calibrate import fit_temperature, fold_temperature
 from .data import heldout, sources
 from .embedder import command as embedder
+from .errors import TrainerError
 from .evaluate import evaluate_family, evaluate_intents, perplexity
 from .export_gguf import QUANTIZATIONS, export
 from .job import JobError, read_job
 from .model import Llama
+from .objectives import command as laws
+from .preflight import command as check
 from .tokenizer import load_tokenizer
 from .train import TrainingFailed, load_model, print_event, train
 
@@ -25,7 +28,7 @@ WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
-TOOLS = (adapter_files, embedder, grow, import_gguf, job_schema, learned_growth, merge, pack_text, prune, quantize)
+TOOLS = (adapter_files, check, embedder, experiment, grow, import_gguf, job_schema, learned_growth, merge, pack_text, prune, quantize)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("train", "run one training job")
     sub.add_argument("job", type=Path, help="job file (JSON)")
     sub.add_argument("--adaptive-threads", action="store_true", help="use one thread when the machine is busy")
+    sub.add_argument("--skip-checks", action="store_true", help="start without the checks and the receipt that come before a run")
     sub = add("export", "write a checkpoint as GGUF", "checkpoint", "tokenizer")
     sub.add_argument("--quantization", choices=sorted(QUANTIZATIONS), default="q8_0")
     sub.add_argument("--out", type=Path, required=True)
@@ -144,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = build_parser().parse_args(arguments)
     try:
         if given.command == "train":
-            train(read_job(given.job), adaptive_threads=given.adaptive_threads)
+            train(read_job(given.job), adaptive_threads=given.adaptive_threads, check=not given.skip_checks)
             return 0
         if hasattr(given, "run"):
             print_event(given.run(given))
@@ -183,6 +187,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print_event(run_bundle(recipe, root, given.work, given.weights, given.server))
         return 0
     except (JobError, TrainingFailed, FileNotFoundError, verify.EngineFailed, ValueError) as failure:
+        if isinstance(failure, TrainerError):
+            print_event(failure.to_event())
         sys.stderr.write(f"tandem_trainer: {failure}\n")
         return 2
 

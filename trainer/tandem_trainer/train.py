@@ -28,6 +28,7 @@ from .memory import keep_freed_memory
 from .objectives.base import Objective, Session
 from .objectives.registry import build_objective
 from .optimizer import Muon
+from .preflight.receipt import after_loading, before_loading
 from .processes import Processes
 from .session import load_model, open_session, read_checkpoint
 from .threads import ThreadChoice
@@ -197,7 +198,7 @@ class Run:
                 self.session.tokenizer.save(str(Path(self.session.job.output) / "model" / "tokenizer.json"))
 
 
-def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, adaptive_threads: bool = False) -> list[float]:
+def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, adaptive_threads: bool = False, check: bool = False) -> list[float]:
     """Runs ``job`` from its last checkpoint, if there is one, to its end.
 
     SIGTERM and SIGINT end it after the step under way with a checkpoint there. ``adaptive_threads``
@@ -206,11 +207,13 @@ def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, ada
 
     Emits ``{"event": "step", step, loss, crossEntropy, tokensPerSecond, etaS}`` every ten steps and
     ``start``, ``checkpoint`` and ``end`` events. Returns the losses of the steps done in this call.
-    ``stop_after`` ends early after so many steps, as a kill would (for tests). Raises ``JobError``
+    ``stop_after`` ends early after so many steps, as a kill would (for tests). With ``check`` the job is checked first
+    and ``receipt.json`` written beside its output (``preflight``). Raises ``JobError``
     for what is missing or does not fit and ``TrainingFailed`` on a loss that is not finite, on memory and disk that do
     not suffice.
     """
     keep_freed_memory()
+    receipt = before_loading(job, emit) if check else None
     run = Run.open(job, emit, adaptive_threads)
     session, processes = run.session, run.processes
     emit = session.emit
@@ -218,6 +221,8 @@ def train(job: Job, emit: Emit = print_event, stop_after: int | None = None, ada
     first, earlier = run.resume(path)
     session.share = (processes.index * job.accumulate, processes.count * job.accumulate)
     run.objective.prepare()
+    if receipt is not None:
+        after_loading(run, receipt, fresh=first == 0)
     if session.tokenizer is not None and processes.first:
         path.parent.mkdir(parents=True, exist_ok=True)
         session.tokenizer.save(str(path.with_name("tokenizer.json")))

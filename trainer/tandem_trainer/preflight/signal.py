@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import JobError
-from ..train import Run
+
+if TYPE_CHECKING:
+    from ..train import Run
 
 
 def signal_check(run: Run, step: int = 0) -> dict[str, Any]:
