@@ -11,6 +11,7 @@ import { choosePolicy, type ChosenPolicy } from '../assign/cascade/choose.ts';
 import { policyOfTiers, policyWithin, runPolicy, type Policy } from '../assign/cascade/policy.ts';
 import { alone, type Recorded } from '../assign/cascade/recorded.ts';
 import { bestTiers, type Tier } from '../assign/cascade/tiers.ts';
+import { promiseFor, type Outcome as PromiseOutcome, type QualityPromise } from '../assign/promise/promise.ts';
 import { calibrate } from '../assign/training.ts';
 import { scaled, type Scaled } from '../assign/trained.ts';
 import { Detector, type SavedDetector } from '../assign/risk/detector.ts';
@@ -183,6 +184,18 @@ export function cascadeMembers(rows: readonly Row[]): string[] {
 export function planFor(rows: readonly Row[], members: readonly string[], budget: number, seed: number): ChosenPolicy {
   if (!rows.every((row) => members.every((member) => row.scores?.[member] !== undefined))) fail('bench_data_invalid', 'A cascade file needs rows with "scores", those of the acceptance test that will be used (tandem bench run --rows writes them).');
   return choosePolicy(recordedOf(rows, members, () => undefined), budget, foldsOf(rows, 4, `cascade choice|${seed}`)) ?? fail('bench_data_invalid', 'Even the cheapest member costs more than the budget.');
+}
+
+/**
+ * Two tiers whose threshold keeps a promise: at most so much worse than always asking the large member (learn-then-test on all rows).
+ * @param now milliseconds since 1970 @throws {TandemError} bench_data_invalid
+ */
+export function promisedTiers(rows: readonly Row[], small: string, large: string, lossMax: number, now: number, confidence = 0.95): { readonly policy: Policy; readonly promise: QualityPromise } {
+  const [weak, strong] = [qualityOf(rows, small), qualityOf(rows, large)];
+  const outcomes = rows.map((row, i): PromiseOutcome => ({ score: 1 - (row.scores?.[small] ?? fail('bench_data_invalid', `A promise needs rows with "scores" for "${small}".`)), small: weak[i] as number, large: strong[i] as number }));
+  const promise = promiseFor(outcomes, { lossMax, confidence }, now);
+  // Rows whose score is below the promise's threshold stay small: their acceptance score is above 1 less it.
+  return { policy: policyOfTiers([{ arm: 0, threshold: Math.min(1.01, Math.max(0, 1 - promise.threshold)) }, { arm: 1, threshold: 0 }]), promise };
 }
 
 /** The rows with another figure in the place of cost. @throws {TandemError} bench_data_invalid when a row lacks it */

@@ -2,6 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { CascadePlan } from '../assign/cascade/plan.ts';
+import type { promisedTiers as promisedTiersType } from '../bench/cascades.ts';
+import type { Row } from '../bench/rows.ts';
 import { fail } from '../errors.ts';
 import { systemClock } from '../system/clock.ts';
 import { examples } from './help.ts';
@@ -21,6 +24,7 @@ interface CascadeOptions {
   readonly out?: string;
   readonly budget?: string;
   readonly test: string;
+  readonly promise?: string;
   readonly scorer?: string;
   readonly detector?: string;
   readonly json?: boolean;
@@ -44,6 +48,7 @@ export function defineCascade(command: Command, terminal: Terminal): void {
     .option('--resamples <n>', 'resamples of the bootstrap', '400')
     .option('--out <file>', 'also learn a cascade on all rows and write it for the recipe "cascade"; needs rows with "scores"')
     .option('--budget <share>', 'with --out: its budget, as a share of the dearest member\'s mean cost')
+    .option('--promise <points>', 'with --out, instead of --budget: two tiers, at most so many points of a hundred worse than always the last member, with 95 % confidence')
     .option('--test <name>', 'with --out: the acceptance test that the "scores" are of', 'mean-probability')
     .option('--scorer <file>', 'also train a scorer of the first member\'s answers, for the test "learned"; needs rows with "answers"')
     .option('--detector <file>', 'also train a detector of requests unlike these')
@@ -54,7 +59,7 @@ export function defineCascade(command: Command, terminal: Terminal): void {
 }
 
 async function cascade(terminal: Terminal, options: CascadeOptions): Promise<void> {
-  const [{ benchCascade, cascadeMembers, detectorFor, planFor, scorerFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
+  const [{ benchCascade, cascadeMembers, detectorFor, planFor, promisedTiers, scorerFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
   const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(terminal.cwd, path));
   const [data, from] = [inFolder(options.data), inFolder(options.from)];
   if (options.spend !== 'cost' && options.spend !== 'latencyMs') return fail('usage', '--spend takes cost or latencyMs.');
@@ -64,11 +69,12 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
   if (members.length < 2) return fail('bench_data_invalid', 'A cascade needs two members with a cost in every row.');
   if (options.json !== true) note(terminal, `${given.name}: ${rows.length} rows, ${members.join(' -> ')}; measuring ...`);
   const seed = wholeNumber(options.seed, '--seed', 0);
+  if (options.out !== undefined && options.promise !== undefined) writePromised(terminal, options, planned(rows, members, options, promisedTiers), members, given, encodePlan);
   const shares = options.budgets.split(',').map((text) => shareOf(text, '--budgets'));
   const report = benchCascade({ rows, members, shares, tiersMax: wholeNumber(options.tiers, '--tiers', 2), folds: wholeNumber(options.folds, '--folds', 2), seed, resamples: wholeNumber(options.resamples, '--resamples', 20) });
-  if (Math.max(...report.members.map(({ cost }) => cost)) === 0) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
-  if (options.out !== undefined) {
-    const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share>.'), '--budget');
+  if (options.promise === undefined && Math.max(...report.members.map(({ cost }) => cost)) === 0) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
+  if (options.out !== undefined && options.promise === undefined) {
+    const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share> or --promise <points>.'), '--budget');
     const budget = share * Math.max(...report.members.map(({ cost }) => cost));
     const plan = planFor(rows, members, budget, seed);
     const near = [...report.budgets].sort((a, b) => Math.abs(a.share - share) - Math.abs(b.share - share))[0];
@@ -88,6 +94,21 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
   });
   const { atBestQuality } = report;
   print(terminal, '', atBestQuality === null ? 'No budget that was tried reaches the best member\'s quality.' : `At the best member's quality: ${percent(atBestQuality.share)} of the dearest member's ${options.spend} is spent.`, 'Budgets and "spent" are shares of the dearest member\'s mean; "mixture" is the best random mixture of single members; "chosen" is the kind that folds of the learning rows picked.');
+}
+
+type Promised = ReturnType<typeof promisedTiersType>;
+
+function planned(rows: readonly Row[], members: readonly string[], options: CascadeOptions, make: typeof promisedTiersType): Promised {
+  const points = Number(options.promise);
+  if (!(points >= 0 && points <= 100)) fail('usage', '--promise takes points of a hundred, such as 1.');
+  return make(rows, members[0] ?? '', members.at(-1) ?? '', points / 100, systemClock.wallMs());
+}
+
+function writePromised(terminal: Terminal, options: CascadeOptions, { policy, promise }: Promised, members: readonly string[], given: { readonly name: string; readonly rows: readonly Row[] }, encode: (plan: CascadePlan) => string): void {
+  const { threshold: _, ...kept } = promise;
+  const arms = [members[0] ?? '', members.at(-1) ?? ''].map((member) => ({ member, samples: 1 }));
+  writeFileSync(resolve(terminal.cwd, options.out ?? ''), encode({ kind: 'tandem-cascade', version: 1, card: { date: promise.madeAt.slice(0, 10), data: { name: given.name, rows: given.rows.length }, method: 'promise', test: options.test, budget: 0, heldOut: null, promise: kept }, arms, policy: { edges: policy.edges.slice(), first: policy.first.slice() } }));
+  note(terminal, `Written: ${options.out}. At most ${(100 * promise.lossMax).toFixed(1)} points worse than always ${arms[1]?.member}, with ${(100 * promise.confidence).toFixed(0)} % confidence: ${(100 * promise.smallShare).toFixed(1)} % of the answers of ${arms[0]?.member} are accepted; stands until ${promise.expiresAt.slice(0, 10)}.`);
 }
 
 function shareOf(text: string, option: string): number {

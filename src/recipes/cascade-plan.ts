@@ -29,6 +29,12 @@ function memberOf(team: Team, name: string): AnyMember | undefined {
 export async function* runPlan(prompt: Veiled, context: Context, plan: CascadePlan, test: AcceptanceTest, trained: TrainedTests): AsyncGenerator<Part> {
   const { span, sampling } = context;
   const verdicts = new Map<number, Verdict>();
+  const { promise } = plan.card;
+  if (promise !== undefined && context.clock.wallMs() >= Date.parse(promise.expiresAt)) {
+    const last = plan.arms.length - 1;
+    span.decide('cascade.promise', plan.arms[last]?.member ?? '', 'The promise of the trained cascade has expired; the last member answers.', promiseOf(plan));
+    return yield* answered(prompt, context, plan, { do: 'answer', arm: last }, verdicts);
+  }
   const difficulty = plan.policy.edges.length === 0 ? 0 : difficultyOf(featuresOf(prompt.raw, sampling));
   let step = plan.policy.first[binOf(difficulty, plan.policy.edges)] as Step;
   while (step.do === 'ask') {
@@ -37,7 +43,7 @@ export async function* runPlan(prompt: Veiled, context: Context, plan: CascadePl
     if (verdict !== undefined) verdicts.set(step.arm, verdict);
     const split = step.next.length > step.edges.length + 1;
     const next = step.next[(split && agreement ? step.edges.length + 1 : 0) + bin] as Step;
-    span.decide('cascade.step', nameOf(plan, next), `${next.do === 'stop' ? 'The plan stops here' : 'The plan goes on'} at this score.`, { arm: plan.arms[step.arm]?.member ?? '', test, score: verdict?.score ?? 0, bin, ...(split ? { agreement } : {}), difficulty, ...cardOf(plan) });
+    span.decide('cascade.step', nameOf(plan, next), `${next.do === 'stop' ? 'The plan stops here' : 'The plan goes on'} at this score.`, { arm: plan.arms[step.arm]?.member ?? '', test, score: verdict?.score ?? 0, bin, ...(split ? { agreement } : {}), difficulty, ...cardOf(plan), ...promiseOf(plan) });
     step = next;
   }
   const held = step.do === 'stop' ? verdicts.get(step.arm) : undefined;
@@ -52,6 +58,10 @@ function nameOf({ arms }: CascadePlan, { arm }: Step): string {
 
 function cardOf({ card }: CascadePlan): Record<string, string | number> {
   return { trained: card.date, method: card.method, rows: card.data.rows };
+}
+
+function promiseOf({ card: { promise, data } }: CascadePlan): Record<string, string | number> {
+  return promise === undefined ? {} : { lossMax: promise.lossMax, confidence: promise.confidence, promiseSet: data.name, promiseRows: promise.rows, promiseMade: promise.madeAt, promiseExpires: promise.expiresAt };
 }
 
 function agrees(verdict: Verdict, earlier: ReadonlyMap<number, Verdict>): boolean {

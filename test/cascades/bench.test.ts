@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { decodePlan } from '../../src/assign/cascade/plan.ts';
-import { benchCascade, cascadeMembers, spending } from '../../src/bench/cascades.ts';
+import { benchCascade, cascadeMembers, promisedTiers, spending } from '../../src/bench/cascades.ts';
 import { readDataset } from '../../src/bench/datasets/index.ts';
 import type { Row } from '../../src/bench/rows.ts';
 import { seededRandom } from '../../src/system/random.ts';
@@ -32,6 +32,26 @@ test('cascades beat mixtures of single members at every budget, on rows that the
   }
   assert.ok((report.atBestQuality?.share ?? 9) <= 0.75);
   assert.throws(() => spending(data, 'latencyMs'), /no "latencyMs"/);
+});
+
+test('a promised cascade: the loss stays within the promise in at least 95 of 100 draws, and the promise stands in the file', async (t) => {
+  const population = rows(6000, 77);
+  const lossOn = (threshold: number): number => population.reduce((sum, { correct, scores }) => sum + ((scores?.['a'] ?? 0) >= threshold ? (correct['c'] ?? 0) - (correct['a'] ?? 0) : 0), 0) / population.length;
+  let [kept, share] = [0, 0];
+  for (let seed = 0; seed < 100; seed++) {
+    const { policy, promise } = promisedTiers(rows(800, seed), 'a', 'c', 0.03, 0);
+    const [first] = policy.first;
+    if (first?.do === 'ask' && lossOn(first.edges[0] ?? 0) <= 0.03) kept++;
+    share += promise.smallShare / 100;
+  }
+  assert.ok(kept >= 95, `kept in ${kept} of 100`);
+  assert.ok(share > 0.3, `${share} of the answers are accepted`);
+  const cwd = folder(t, { 'rows.jsonl': rows(400, 2).map((row) => JSON.stringify(row)).join('\n') });
+  const { code, stderr } = await call(['bench', 'cascade', '--data', 'rows.jsonl', '--budgets', '0.4', '--folds', '2', '--resamples', '20', '--out', 'p.json', '--promise', '5'], { cwd });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /At most 5\.0 points worse than always c/);
+  const { card, arms } = decodePlan(readFileSync(join(cwd, 'p.json'), 'utf8'));
+  assert.deepEqual([card.promise?.lossMax, card.promise?.rows, arms.map(({ member }) => member)], [0.05, 400, ['a', 'c']]);
 });
 
 const shared = fileURLToPath(new URL('../../../shared/data', import.meta.url));

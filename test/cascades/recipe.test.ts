@@ -153,6 +153,20 @@ test('an unusual request (row 70) goes to the last tier at once, and a stream th
   assert.ok(told);
 });
 
+test('a promise of a trained cascade: set, date and expiry stand in the trace; once it has expired the last member answers', async () => {
+  const plan = (expiresAt: string): CascadeFile => {
+    const file = planOf(policyOfTiers([{ arm: 0, threshold: 0.7 }, { arm: 1, threshold: 0 }]), one('small', 'large'));
+    return file.type !== 'plan' ? file : { type: 'plan', plan: { ...file.plan, card: { ...file.plan.card, promise: { lossMax: 0.01, confidence: 0.95, lossSeen: 0.004, smallShare: 0.5, rows: 500, madeAt: '1970-01-01T00:00:00Z', expiresAt } } } };
+  };
+  const team = (): FakeMember[] => [member('small', { text: 'small', probability: 0.9 }), member('large', { text: 'large' })];
+  const stands = await served(team(), { mine: plan('2999-01-01T00:00:00Z') }, { plan: 'mine' });
+  assert.equal(stands.text, 'small');
+  const inputs = stands.trace.spans.flatMap(({ decisions }) => decisions)[0]?.inputs ?? {};
+  assert.deepEqual([inputs['promiseSet'], inputs['promiseRows'], inputs['lossMax'], inputs['promiseExpires']], ['made', 500, 0.01, '2999-01-01T00:00:00Z']);
+  const expired = await served(team(), { mine: plan('1970-01-01T00:00:00Z') }, { plan: 'mine' });
+  assert.deepEqual([expired.text, calls(expired), expired.decisions], ['large', ['large'], ['cascade.promise=large']]);
+});
+
 test('files of the configuration: a plan runs by name; what is not there or damaged is refused by name', async (t) => {
   const cwd = folder(t);
   const plan = planOf(policyOfTiers([{ arm: 0, threshold: 0.7 }, { arm: 1, threshold: 0 }]), one('small', 'large'));

@@ -32,6 +32,8 @@ const planSchema = z.strictObject({
     budget: z.number(),
     /** On rows that it was not optimised on; null where none were left. */
     heldOut: z.strictObject({ quality: z.number(), cost: z.number(), qualityLow: z.number(), qualityHigh: z.number() }).nullable(),
+    /** What its threshold keeps, against always asking the last arm (assign/promise/promise.ts). It stands until it expires. */
+    promise: z.strictObject({ lossMax: z.number(), confidence: z.number(), lossSeen: z.number(), smallShare: z.number(), rows: z.number(), madeAt: z.string(), expiresAt: z.string() }).optional(),
   }),
   arms: z.array(arm).min(1).max(32),
   policy: z.strictObject({ edges: z.array(z.number()), first: z.array(step).min(1) }),
