@@ -71,7 +71,7 @@ ARMS = (
     Arm("minillm", "tuned", TAUGHT, WRITES),
     Arm("advantage", "tuned", {**TAUGHT, "teacher_weight": 0.5, "reference": "@half"}, WRITES, note="reference: the teacher at a quarter of its training"),
     Arm("dpo", "tuned", {"teacher_weight": 0.5, "pairs": "@pairs.jsonl"}, note="right answer against another prompt's"),
-    Arm("iterative_dpo", "tuned", {**TAUGHT, "teacher_weight": 0.5}, {**WRITES, "round_steps": 34, "prompts": 48, "samples": 4}, note="two rounds"),
+    Arm("iterative_dpo", "tuned", {**TAUGHT, "teacher_weight": 0.5}, {**WRITES, "round_steps": 50, "prompts": 48, "samples": 4}, note="two rounds"),
     Arm("confidence", "tuned", {"teacher_weight": 0.5}, {"alpha": 0.5}, note="no teacher"),
     Arm("teacher_text", "more", {"teacher": "@teacher", "teacher_weight": 1.0, "rows": "@unlabelled.npz"}, WRITES, note="the teacher's greedy answers only, no label"),
     Arm("gkd (more prompts)", "more", {"teacher": "@teacher", "teacher_weight": 1.0, "rows": "@unlabelled.npz"}, {**WRITES, "beta": 0.0, "temperature": 1.0}, note="from a plain student; its own samples"),
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the experiment and writes the tables."""
     parser = argparse.ArgumentParser(prog="experiment objectives", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(__file__).resolve().parent.parent / "work" / "objectives", help="folder of the world and the students")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--arms", nargs="*", default=None, help="only these, with their controls")
     parser.add_argument("--json", type=Path, default=None, help="write the report here")

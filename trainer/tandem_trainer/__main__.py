@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import adapter_files, bundle, experiment, grow, import_gguf, job_schema, laws, learned_growth, merge, pack_text, pair, prune, quantize, verify
+from . import adapter_files, bundle, experiment, grow, import_gguf, job_schema, learned_growth, merge, pack_text, pair, prune, quantize, verify
 from .calibrate import fit_temperature, fold_temperature
 from .data import heldout, sources
 from .embedder import command as embedder
@@ -28,7 +28,7 @@ WORK = Path(__file__).resolve().parent.parent / "work"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # Commands that stand in their own modules: each has register(commands) and run(given) -> the event to print.
-TOOLS = (adapter_files, check, embedder, experiment, grow, import_gguf, job_schema, learned_growth, merge, pack_text, prune, quantize)
+TOOLS = (adapter_files, check, embedder, experiment, grow, import_gguf, job_schema, laws, learned_growth, merge, pack_text, prune, quantize)
 
 
 def build_parser() -> argparse.ArgumentParser:
