@@ -93,8 +93,8 @@ def build(recipe: Recipe, root: Path, wordnet: Path, folder: Path, work: Path, w
     """Makes ``weights/embedder/table.bin`` and everything beside it; returns the figures."""
     torch.set_num_threads(recipe.threads)
     began = time.monotonic()
-    train, held = gather(root, wordnet, recipe.paragraphs)
-    report({"event": "texts", "train": len(train), "heldOut": len(held)})
+    train, held, left_out = gather(root, wordnet, recipe.paragraphs, heldout.every_text(root))
+    report({"event": "texts", "train": len(train), "heldOut": len(held), "leftOut": left_out})
     teacher = Teacher(folder, fast=True)
     vectors = teacher_vectors([text.text for text in train], teacher, work, report)
     encoded = time.monotonic()
@@ -108,7 +108,7 @@ def build(recipe: Recipe, root: Path, wordnet: Path, folder: Path, work: Path, w
     target = weights / "embedder"
     write_table(work / "start.bin", first, names, recipe, teacher)
     write_table(target / "table.bin", table, names, recipe, teacher)
-    return {"texts": len(train), "pieces": len(names), "teacherS": round(encoded - began), "trainS": round(trained - encoded)}
+    return {"texts": len(train), "leftOut": left_out, "pieces": len(names), "teacherS": round(encoded - began), "trainS": round(trained - encoded)}
 
 
 def figures(root: Path, folder: Path, work: Path, weights: Path, resamples: int = 500) -> dict:

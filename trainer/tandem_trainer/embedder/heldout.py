@@ -106,6 +106,12 @@ def natural_questions(root: Path) -> Retrieval:
     return Retrieval("natural-questions", questions, list(place), answers)
 
 
+def every_text(root: Path) -> list[str]:
+    """Every English text that something is measured on; training leaves out what equals or nearly equals one."""
+    asked = natural_questions(root)
+    return [*(text for group in pair_sets(root) for text in group.texts), *asked.questions, *asked.passages]
+
+
 def pair_sets(root: Path) -> list[PairSet]:
     """Every set of pairs."""
     return [clinc150(root), flores(root), xquad_pairs(root)]

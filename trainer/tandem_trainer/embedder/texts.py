@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import sources
+from ..data.overlap import OverlapIndex
 from ..errors import JobError
 
 HELD_OUT = 0.03
@@ -92,14 +93,21 @@ def prose(root: Path, paragraphs_max: int) -> list[Text]:
     return found
 
 
-def gather(root: Path, wordnet_folder: Path, paragraphs_max: int) -> tuple[list[Text], list[Text]]:
-    """Training texts and held-out texts; a text that occurs twice is kept once."""
+def gather(root: Path, wordnet_folder: Path, paragraphs_max: int, measured: list[str]) -> tuple[list[Text], list[Text], int]:
+    """Training texts, held-out texts, and how many were left out because they equal or nearly equal a text of ``measured``.
+
+    A text that occurs twice is kept once.
+    """
     seen: set[str] = set()
-    train, held = [], []
+    train, held, left_out = [], [], 0
+    index = OverlapIndex(measured)
     for text in [*wordnet(wordnet_folder), *intents(root), *school(root), *prose(root, paragraphs_max)]:
         key = text.text.lower()
         if key in seen or not key.strip():
             continue
         seen.add(key)
+        if index.kind(text.text) is not None:
+            left_out += 1
+            continue
         (held if share(text.document) < HELD_OUT else train).append(text)
-    return train, held
+    return train, held, left_out
