@@ -27,7 +27,7 @@ import { promptTokensMax, promptTokensOf } from './budget.ts';
 import { noKnobs } from './knobs.ts';
 import { armsOf, membersOf, usualCostUsd, worstCostUsd, type Arm } from './pilot/arms.ts';
 import { pilotFeatures } from './pilot/features.ts';
-import type { Pilot } from './pilot/pilot.ts';
+import type { About, Pilot, PilotAnswer } from './pilot/pilot.ts';
 import type { Recipe, RecipeContext } from './recipe.ts';
 
 type Rule = 'private' | Policy['objective'];
@@ -74,10 +74,12 @@ function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | und
   const rule: Rule = policy.privacyClass === 'confidential' ? 'private' : policy.objective;
   const team = rule === 'private' ? context.team.restrictedTo(({ model }) => model.place !== 'cloud') : context.team;
   if (team.members.length === 0) fail('policy_violated', 'The objective private leaves no member: all of them are in the cloud.');
-  return pilot === undefined ? byRules(rule, team, context) : byPilot({ rule, team, prompt, pilot }, context);
+  if (pilot === undefined) return byRules(rule, team, context);
+  if (pilot.phase(rule).phase !== 'rules') return byPilot({ rule, team, prompt, pilot }, context);
+  return byRules(rule, team, context, (arm) => pilot.follow({ ...aboutOf(prompt, context), rule, arm }));
 }
 
-function byRules(rule: Rule, team: Team, context: RecipeContext<unknown>): AsyncIterable<Part> {
+function byRules(rule: Rule, team: Team, context: RecipeContext<unknown>, follow: (arm: string) => PilotAnswer['inputs'] = () => ({})): AsyncIterable<Part> {
   const { policy, span } = context;
   const skipped: string[] = [];
   let last: TandemError | undefined;
@@ -89,7 +91,7 @@ function byRules(rule: Rule, team: Team, context: RecipeContext<unknown>): Async
     }
     try {
       const parts = context.delegate(recipe, team);
-      span.decide('auto', recipe, firstThatFits(rule, skipped), { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: skipped.join(', ') });
+      span.decide('auto', recipe, firstThatFits(rule, skipped), { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: skipped.join(', '), ...follow(recipe) });
       return parts;
     } catch (thrown) {
       last = TandemError.from(thrown);
@@ -108,36 +110,35 @@ interface Flight {
 }
 
 function byPilot({ rule, team, prompt, pilot }: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
-  const { policy, span, sampling, trace, clock, random } = context;
+  const { policy, span, sampling, random } = context;
   const unfit: string[] = [];
-  let before: readonly string[] = [];
   const arms: Arm[] = [];
   for (const arm of armsOf(preferences[rule], team)) {
     const why = unsuitedTo(arm.recipe, team) ?? notFit(arm, context);
     if (why !== undefined) unfit.push(`${arm.id} (${why})`);
-    else if (arms.push(arm) === 1) before = [...unfit];
+    else arms.push(arm);
   }
   if (arms.length === 0) return byRules(rule, team, context);
   const { costUsdMax, totalMs } = policy.limits;
   const tokensMax = promptTokensMax(prompt.raw);
   const tokens = promptTokensOf(prompt.raw);
   const answer = pilot.decide({
-    traceId: trace.id,
-    caller: prompt.request.caller.name,
-    nowMs: clock.wallMs(),
+    ...aboutOf(prompt, context),
     rule,
     arms: arms.map((arm) => ({ id: arm.id, costUsdMax: worstCostUsd(arm, tokensMax, sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) })),
-    features: pilotFeatures(prompt.raw, sampling),
-    preference: weights[rule],
     limits: { ...(costUsdMax === undefined ? {} : { costUsdMax }), ...(totalMs === undefined || totalMs >= roomyMs ? {} : { latencyMsMax: totalMs }), places: team.members.map(({ model }) => model.place) },
     uniform: random.next,
   });
   const arm = arms.find(({ id }) => id === answer.arm) ?? (arms[0] as Arm);
-  const alone = answer.inputs['phase'] === 'rules';
-  const because = alone ? firstThatFits(rule, before) : answer.because;
   const parts = context.delegate(arm.recipe, arm.team, arm.knobs);
-  span.decide('auto', arm.id, because, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: (alone ? before : unfit).join(', '), ...answer.inputs });
+  span.decide('auto', arm.id, answer.because, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: unfit.join(', '), ...answer.inputs });
   return parts;
+}
+
+/** What the pilot needs to know of a request, whatever it decides. */
+function aboutOf(prompt: Veiled, { policy, sampling, trace, clock }: RecipeContext<unknown>): About {
+  const preference = weights[policy.privacyClass === 'confidential' ? 'private' : policy.objective];
+  return { traceId: trace.id, caller: prompt.request.caller.name, nowMs: clock.wallMs(), features: pilotFeatures(prompt.raw, sampling), preference };
 }
 
 function firstThatFits(rule: Rule, skipped: readonly string[]): string {

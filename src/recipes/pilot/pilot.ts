@@ -46,16 +46,20 @@ export interface PilotSettings {
   readonly price?: () => number;
 }
 
-/** What is asked of the pilot. */
-export interface PilotQuestion {
+/** A request. */
+export interface About {
   readonly traceId: string;
   readonly caller: string;
   readonly nowMs: number;
+  readonly features: Float64Array;
+  readonly preference: Preference;
+}
+
+/** What is asked of the pilot. */
+export interface PilotQuestion extends About {
   readonly rule: string;
   /** Those that can run; the first is what the rules would choose. */
   readonly arms: readonly { readonly id: string; readonly costUsdMax: number; readonly usualCostUsd: number | undefined; readonly places: readonly string[] }[];
-  readonly features: Float64Array;
-  readonly preference: Preference;
   readonly limits: HardLimits;
   readonly uniform: () => number;
 }
@@ -99,8 +103,8 @@ export class Pilot {
   readonly #states = new Map<string, RuleState>();
   /** Decisions whose request has not ended. */
   readonly #open = new Map<string, JournalEntry>();
-  /** Rewards that were learned from, by trace, in the order in which they came. */
-  readonly #applied = new Set<string>();
+  /** What became of rewards, by trace, in the order in which they came. */
+  readonly #applied = new Map<string, RewardFate>();
   readonly #recent: string[] = [];
   #seenMs = 0;
 
@@ -117,10 +121,19 @@ export class Pilot {
     return { phase, why, rewards };
   }
 
+  /** Notes what the rules chose while they decide alone; a reward teaches all the same. @returns what the trace shows */
+  follow({ traceId, caller, nowMs, features, preference: { qualityUsd }, rule, arm }: About & { readonly rule: string; readonly arm: string }): PilotAnswer['inputs'] {
+    const { phase, why, rewards } = this.#state(rule);
+    this.#remember({ traceId, atMs: nowMs, caller, rule, arm, held: false, learned: false, propensity: 1, target: 1, modelled: 0, modelledTarget: 0, qualityUsd, features: rounded(features) });
+    return { phase, why, rewards, propensity: 1 };
+  }
+
   /** Chooses. Draws nothing while the rules decide alone. */
   decide(question: PilotQuestion): PilotAnswer {
     const { rule, arms, preference, features, limits, uniform } = question;
     const state = this.#state(rule);
+    const before = this.#open.get(question.traceId);
+    if (before !== undefined && arms.some(({ id }) => id === before.arm)) return { arm: before.arm, because: 'As for the first answer of the request.', inputs: { phase: state.phase, propensity: before.propensity } };
     const { explore = 0.05, holdout = 0.05 } = this.#settings;
     const price = this.#settings.price?.() ?? 0;
     for (const { id, usualCostUsd } of arms) if (usualCostUsd !== undefined && !this.#usual.has(id)) this.#usual.set(id, usualCostUsd);
@@ -142,7 +155,7 @@ export class Pilot {
     this.#remember({
       traceId: question.traceId, atMs: question.nowMs, caller: question.caller, rule, arm: chosen.arm, held, learned: state.phase === 'learned' && !alone,
       propensity: law[drawn] as number, target: target[drawn] as number, modelled: chosen.utility, modelledTarget: judgements.reduce((sum, { utility }, i) => sum + (target[i] as number) * utility, 0),
-      qualityUsd: preference.qualityUsd, features: [...features].map((each) => Number(each.toFixed(4))),
+      qualityUsd: preference.qualityUsd, features: rounded(features),
     });
     return { arm: chosen.arm, because: alone ? 'The rules decide.' : reason(state, held, drawn === 0), inputs: inputsOf({ state, judgements, law, drawn, held, price, features, preference }) };
   }
@@ -166,7 +179,9 @@ export class Pilot {
     if (!(score >= 0 && score <= 1)) return 'invalid';
     const found = await this.#journal.rewarded(traceId, score, source, nowMs);
     if (found === undefined) return 'unknown';
-    return found === 'repeated' ? 'repeated' : this.#learn(found);
+    if (found === 'repeated') return 'repeated';
+    // A sync that ran meanwhile may have read it already.
+    return this.#applied.get(traceId) ?? this.#learn(found);
   }
 
   /** Learns what other replicas were told since the last time. @throws {TandemError} store_failed */
@@ -201,9 +216,14 @@ export class Pilot {
 
   #learn(entry: RewardedEntry): RewardFate {
     if (this.#applied.has(entry.traceId)) return 'repeated';
-    this.#applied.add(entry.traceId);
-    const [oldest] = this.#applied;
+    const fate = this.#apply(entry);
+    this.#applied.set(entry.traceId, fate);
+    const [oldest] = this.#applied.keys();
     if (this.#applied.size > 4 * openMax && oldest !== undefined) this.#applied.delete(oldest);
+    return fate;
+  }
+
+  #apply(entry: RewardedEntry): RewardFate {
     this.#seenMs = Math.max(this.#seenMs, entry.rewardAtMs);
     if (!(entry.reward >= 0 && entry.reward <= 1)) return 'invalid';
     if (entry.rewardAtMs - entry.atMs > (this.#settings.rewardAgeMsMax ?? 7 * 86_400_000)) return 'late';
@@ -248,6 +268,10 @@ export class Pilot {
     state.rows = [];
     state.trial = new Trial();
   }
+}
+
+function rounded(features: Float64Array): number[] {
+  return Array.from(features, (each) => Math.round(each * 1e4) / 1e4);
 }
 
 function gains({ gain, gainLow, gainHigh, rows }: Verdict): string {
