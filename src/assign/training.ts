@@ -7,6 +7,8 @@ import { seededRandom } from '../system/random.ts';
 import { calibrated, calibrationError, fitCalibration, type Judged } from './calibration.ts';
 import { fitIsotonic, isotonic } from './isotonic.ts';
 import { promiseFor, transfers, type Outcome, type QualityPromise } from './promise/promise.ts';
+import { fail } from '../errors.ts';
+import { withProbes, type Probes } from './routers/teaching.ts';
 import { estimates, subset, type Learner, type Lesson, type Predictor } from './routers/learner.ts';
 import { scaled, type RouterCard, type Scaled, type TrainedRouter, type Transfer } from './trained.ts';
 
@@ -110,6 +112,26 @@ export function trainRouter(wish: TrainingWish): TrainedRouter {
     ...(wish.others === undefined || wish.others.length === 0 ? {} : { transfers: wish.others.flatMap((other) => transfersOf(other, { card: { weak, strong }, predictor, calibration }, outcomes, promises, now)) }),
   };
   return { card, calibration, predictor };
+}
+
+/**
+ * A trained router with one member more, known from a few dozen probes (row 36). Promises, pair and metric stay those of the
+ * router; choice among members takes the new one in.
+ * @throws {TandemError} bench_data_invalid: fewer than 20 probes, or the router knows the member
+ */
+export function addMember(trained: TrainedRouter, probes: Probes, figures: { readonly costUsd?: number; readonly latencyMs?: number } = {}): TrainedRouter {
+  if (probes.prompts.length < 20) fail('bench_data_invalid', `A new member needs at least 20 probes; there are ${probes.prompts.length}.`);
+  if (trained.predictor.members.includes(probes.member)) fail('bench_data_invalid', `The router knows "${probes.member}" already.`);
+  const predictor = withProbes(trained.predictor, probes);
+  const width = predictor.members.length;
+  const found = estimates(predictor, probes.prompts);
+  const quality = Float64Array.from(probes.quality);
+  const { calibration } = calibrate(Float64Array.from(probes.prompts, (_, row) => found[row * width + width - 1] as number), Array.from(quality, (each) => each >= 0.5));
+  return {
+    card: { ...trained.card, kind: predictor.kind, members: { ...trained.card.members, [probes.member]: { quality: average(quality), ...figures } } },
+    calibration: { ...trained.calibration, members: { ...trained.calibration.members, [probes.member]: calibration } },
+    predictor,
+  };
 }
 
 /** Whether each promise may be used on other labelled rows. */

@@ -76,6 +76,25 @@ test('row 39: the cheapest member whose predicted quality is near the best one i
   assert.deepEqual([await run('say hello to friend 3 in the garden', 0.1), await run('compute the integral of x^3 and prove it', 0.1), await run('compute the integral of x^3 and prove it', 0.5)], ['by the poet', 'by the chemist', 'by the reckoner']);
 });
 
+test('row 36: a new member joins from thirty probes, and one router serves any preference between cost and quality', async (t) => {
+  const rowsOf = (n: number, seed: number): string => {
+    const { prompts, quality, topic } = lesson(n, seed);
+    return prompts.map((prompt, i) => JSON.stringify({ id: `${seed}-${i}`, prompt, correct: { poet: quality[3 * i], reckoner: quality[3 * i + 1], chemist: quality[3 * i + 2], newcomer: topic[i] === 1 ? 1 : 0 }, cost: { poet: 0.001, reckoner: 0.01, chemist: 0.001, newcomer: 0.0001 } })).join('\n');
+  };
+  const cwd = folder(t, { 'rows.jsonl': rowsOf(300, 1), 'probes.jsonl': rowsOf(30, 9) });
+  const base = await call(['train', 'router', '--data', 'rows.jsonl', '--weak', 'poet', '--strong', 'reckoner', '--members', 'poet,reckoner,chemist', '--router', 'linear', '--out', 'r.bin'], { cwd });
+  assert.equal(base.code, 0, base.stderr);
+  const grown = await call(['train', 'router', '--data', 'probes.jsonl', '--onto', 'r.bin', '--member', 'newcomer', '--out', 'g.bin'], { cwd });
+  assert.match(grown.stdout, /knows poet, reckoner, chemist, newcomer now; "newcomer" from 30 probes/);
+  const members = [...team(), fake({ id: 'newcomer', answer: { text: 'by the newcomer' } }, clock)];
+  const run = async (question: string, usd: number): Promise<string> => (await served(t, readFileSync(join(cwd, 'g.bin')), members, { ask: question, knobs: { choose: 'utility', worth: { usd, second: 0, joule: 0 } } })).text;
+  assert.equal(await run(ask[1] ?? '', 20), 'by the newcomer', 'as good at sums as the reckoner, and cheaper');
+  assert.equal(await run(ask[0] ?? '', 20), 'by the poet', 'the newcomer is not good at stories');
+  assert.equal(await run(ask[0] ?? '', 5000), 'by the newcomer', 'who prefers cost above all gets the cheapest');
+  const again = await call(['train', 'router', '--data', 'probes.jsonl', '--onto', 'g.bin', '--member', 'newcomer', '--out', 'h.bin'], { cwd });
+  assert.deepEqual([again.code, /knows "newcomer" already/.test(again.stderr)], [1, true]);
+});
+
 test('row 10: a gate asks few experts, and the answers are weighed', async (t) => {
   const file = trained('sparse-gate', lesson(300, 1));
   const members = team({ reckoner: { answer: { text: 'Answer: 7' } }, poet: { answer: { text: 'Answer: 9' } }, chemist: { answer: { text: 'Answer: 9' } } });

@@ -1,6 +1,7 @@
 /** `tandem train router`: a router file from rows of recorded answers. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Row } from '../../bench/rows.ts';
 import { fail } from '../../errors.ts';
 import { systemClock } from '../../system/clock.ts';
 import { examples, type DefineCommand } from '../help.ts';
@@ -19,6 +20,8 @@ interface RouterOptions {
   readonly reads: string;
   readonly calibration: string;
   readonly transfer?: string;
+  readonly onto?: string;
+  readonly member?: string;
   readonly folds: string;
   readonly seed: string;
   readonly json?: boolean;
@@ -42,6 +45,8 @@ export const define: DefineCommand = (command, terminal) => {
     .option('--reads <what>', 'last (the user\'s last message), or session (also marks of the messages before it; rows have "history")', 'last')
     .option('--calibration <how>', 'platt, or isotonic', 'platt')
     .option('--transfer <file>', 'labelled rows of other data: tests whether the promises hold there too')
+    .option('--onto <router>', 'do not train anew: add --member to this router file, from the rows as probes (a few dozen do)')
+    .option('--member <name>', 'with --onto: the new member')
     .option('--folds <n>', 'folds for metric, calibration and promises', '5')
     .option('--seed <n>', 'of everything drawn', '1')
     .option('-j, --json', 'print the card as JSON')
@@ -62,6 +67,7 @@ async function train(terminal: Terminal, options: RouterOptions): Promise<void> 
   ]);
   const out = resolve(terminal.cwd, options.out ?? fail('usage', '--out <file> says where to write the router.'));
   const { rows, name } = rowsOf({ ...(options.data === undefined ? {} : { data: resolve(terminal.cwd, options.data) }), ...(options.set === undefined ? {} : { set: options.set }), ...(options.from === undefined ? {} : { from: resolve(terminal.cwd, options.from) }) });
+  if (options.onto !== undefined) return added(terminal, options, rows, out);
   const pair = pairOf(rows, options);
   const seed = wholeNumber(options.seed, '--seed', 0);
   const members = membersWanted(options.members, membersOf(rows), pair);
@@ -96,6 +102,18 @@ async function train(terminal: Terminal, options: RouterOptions): Promise<void> 
     ...promises.map(({ lossMax, confidence, threshold, smallShare, expiresAt }) => `At most ${(100 * lossMax).toFixed(1)} points worse than always ${pair.strong}, with ${(100 * confidence).toFixed(0)} % confidence: threshold ${threshold.toFixed(3)}, ${(100 * smallShare).toFixed(1)} % of the calls stay with ${pair.weak}; stands until ${expiresAt.slice(0, 10)}.`),
     ...transfers.map(({ set, lossMax, may, lossSeen, rows: n }) => `On ${set} (${n} rows) the promise of ${(100 * lossMax).toFixed(1)} points ${may ? 'may be used' : 'may not be used'}: loss there ${(100 * lossSeen).toFixed(2)} points.`),
   );
+}
+
+/** Adds a member to a router file. */
+async function added(terminal: Terminal, options: RouterOptions, rows: readonly Row[], out: string): Promise<void> {
+  const [{ addMember }, { decode, encode, readText }, { figuresOf }, { qualityOf }] = await Promise.all([import('../../assign/training.ts'), import('../../assign/trained.ts'), import('../../bench/route.ts'), import('../../bench/rows.ts')]);
+  const member = options.member ?? fail('usage', '--onto needs --member <name>, the new member.');
+  const trained = decode(readFileSync(resolve(terminal.cwd, options.onto ?? '')));
+  const prompts = rows.map(({ prompt, history = [] }) => readText(trained.card, { messages: [...history, { role: 'user', content: prompt }] }));
+  const grown = addMember(trained, { member, prompts, quality: qualityOf(rows, member) }, figuresOf(rows, [member])[member]);
+  writeFileSync(out, encode(grown));
+  if (options.json === true) return printJson(terminal, grown.card);
+  print(terminal, `The router knows ${grown.predictor.members.join(', ')} now; "${member}" from ${rows.length} probes.`);
 }
 
 function membersWanted(names: string | undefined, known: readonly string[], { weak, strong }: { readonly weak: string; readonly strong: string }): string[] {
