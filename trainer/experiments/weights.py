@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import statistics
 import sys
@@ -60,19 +61,20 @@ def curve(job: dict, held, every: int) -> list[tuple[int, float]]:
         done = (points[-1][0] if points else 0) + every
         train(parse_job({**job, "checkpoint_every": every}), lambda _: None, stop_after=every)
         model = load_model(job["output"])
-        points.append((done, compare_models(model, model, held, 8000)["perplexity"]))
+        points.append((done, compare_models(model, model, held, 4000)["perplexity"]))
     return points
 
 
-def growth(work: Path, seeds: int, steps: int = 300, small_steps: int = 300) -> None:
+def growth(work: Path, seeds: int, steps: int) -> None:
     """How many steps each start needs to reach what scratch reaches at its end."""
     tokenizer = train_tokenizer(("".join(text for text, _ in one.runs) for one in documents(300, 1)), 512)
-    rows, held = make_rows(work, tokenizer, 3000, 128)
-    small = {"vocabulary": 512, "width": 64, "layers": 2, "heads": 2, "kv_heads": 2, "ffn_width": 160, "context": 128}
+    rows, held = make_rows(work, tokenizer, 3000, 96)
+    small = {"vocabulary": 512, "width": 64, "layers": 2, "heads": 2, "kv_heads": 2, "ffn_width": 160, "context": 96}
     sizes = {"width": 128, "layers": 4, "heads": 4, "kv_heads": 4, "ffn_width": 352}
+    small_steps = steps
     saved: dict[str, list[float]] = {}
     for seed in range(seeds):
-        base = {"rows": rows, "seed": seed, "batch_rows": 8, "warmup_steps": 20, "decay_share": 0.5, "compile": False, "precision": "f32", "shape": small, "name": "g"}
+        base = {"rows": rows, "seed": seed, "batch_rows": 8, "warmup_steps": 10, "decay_share": 0.5, "compile": False, "precision": "f32", "shape": small, "name": "g"}
         source = work / f"small-{seed}"
         train(parse_job({**base, "steps": small_steps, "output": str(source)}), lambda _: None)
         teacher = load_model(source)
@@ -87,9 +89,9 @@ def growth(work: Path, seeds: int, steps: int = 300, small_steps: int = 300) -> 
                 save_model(job["output"] + "-initial", model, {})
                 job["initial"] = job["output"] + "-initial"
                 first = compare_models(model, model, held, 8000)["perplexity"]
-            points = curve(job, held, 25)
+            points = curve(job, held, 20)
             target = points[-1][1] if name == "scratch" else target
-            reached = next((step for step, perplexity in points if perplexity <= target), None)
+            reached = crossing(points, target)
             flops = large_share(small, {**small, **sizes})
             extra = 0 if name == "scratch" else 50 if "learned" in name else 0
             share = None if reached is None else (reached + extra) / steps
@@ -97,6 +99,14 @@ def growth(work: Path, seeds: int, steps: int = 300, small_steps: int = 300) -> 
             saved.setdefault(name, []).append(1.0 if share is None else share)
             say(experiment="growth", seed=seed, start=name, perplexityAtStart=first, curve=points, stepsToScratchEnd=reached, shareOfSteps=share, shareOfComputeWithSmallRun=with_small)
     say(experiment="growth", meanShareOfSteps={name: round(statistics.mean(shares), 3) for name, shares in saved.items()}, seeds=seeds)
+
+
+def crossing(points: list[tuple[int, float]], target: float) -> float | None:
+    """The step at which a curve reaches ``target``, between two points by the logarithm of perplexity; None when it never does."""
+    for (before, high), (after, low) in zip(points, points[1:], strict=False):
+        if low <= target < high:
+            return round(before + (after - before) * math.log(high / target) / math.log(high / low), 1)
+    return float(points[0][0]) if points[0][1] <= target else None
 
 
 def large_share(small: dict, large: dict) -> float:
@@ -108,10 +118,10 @@ def large_share(small: dict, large: dict) -> float:
 def shrink(work: Path, folder: str, tokenizer_path: str, steps: int) -> None:
     """What quantising, pruning with recovery and an adapter cost and bring, on synthetic held-out text."""
     tokenizer = load_tokenizer(tokenizer_path)
-    rows, held = make_rows(work, tokenizer, 4000, 256)
+    rows, held = make_rows(work, tokenizer, 4000, 128)
     model = load_model(folder)
     for kind in ("f32", "f16", "q8_0", "q4_K"):
-        say(experiment="quantize", kind=kind, tensorBytes=stored_bytes(model, kind), **compare_models(model, rounded(model, kind), held, 20000))
+        say(experiment="quantize", kind=kind, tensorBytes=stored_bytes(model, kind), **compare_models(model, rounded(model, kind), held, 6000))
     shape = model.shape
     for name, sizes in {
         "half the units": {"ffn_width": shape.ffn_width // 2}, "one block": {"layers": shape.layers - 1},
@@ -120,14 +130,14 @@ def shrink(work: Path, folder: str, tokenizer_path: str, steps: int) -> None:
         small, taken = prune(model, sizes, load_rows(rows), 24)
         place = work / name.replace(" ", "-")
         save_model(place / "pruned", small, {})
-        lost = compare_models(model, small, held, 20000)
-        base = {"name": "recover", "shape": small.shape.to_json(), "rows": rows, "steps": steps, "batch_rows": 8, "warmup_steps": 10, "decay_share": 0.7, "compile": False,
+        lost = compare_models(model, small, held, 6000)
+        base = {"name": "recover", "shape": small.shape.to_json(), "rows": rows, "steps": steps, "batch_rows": 4, "warmup_steps": 5, "decay_share": 0.7, "compile": False,
                 "precision": "bf16", "teacher": folder, "objective": "forward_kl", "teacher_weight": 1.0, "learning_rate": 1.5e-3, "embedding_learning_rate": 1.5e-3}
         results = {}
         for arm, initial in (("recovered", str(place / "pruned")), ("scratch", None)):
             job = {**base, "output": str(place / arm), **({"initial": initial} if initial else {})}
             train(parse_job(job), lambda _: None)
-            results[arm] = compare_models(model, load_model(job["output"]), held, 20000)
+            results[arm] = compare_models(model, load_model(job["output"]), held, 6000)
         say(experiment="prune", what=name, parameters=small.parameter_count(), before=model.parameter_count(), blocksTaken=taken, pruned=lost, steps=steps, **results)
     adapters(work, folder, tokenizer)
 
@@ -146,8 +156,8 @@ def adapters(work: Path, folder: str, tokenizer) -> None:
     held, base = load_rows(work / "task-held.npz"), load_model(folder)
     before = compare_models(base, base, held, 8000)["perplexity"]
     for kind in ("f32", "q8_0", "q4_0"):
-        job = {"name": "adapter", "initial": folder, "adapter": {"rank": 8, "alpha": 16, "base": kind}, "rows": str(work / "task.npz"), "output": str(work / f"adapter-{kind}"), "steps": 120,
-               "batch_rows": 8, "warmup_steps": 5, "compile": False, "precision": "f32", "learning_rate": 3e-3, "embedding_learning_rate": 3e-3}
+        job = {"name": "adapter", "initial": folder, "adapter": {"rank": 8, "alpha": 16, "base": kind}, "rows": str(work / "task.npz"), "output": str(work / f"adapter-{kind}"), "steps": 80,
+               "batch_rows": 4, "warmup_steps": 5, "compile": False, "precision": "f32", "learning_rate": 3e-3, "embedding_learning_rate": 3e-3}
         train(parse_job(job), lambda _: None)
         model, settings = load_adapted(job["output"])
         size = export_adapter(model, settings, work / f"adapter-{kind}.gguf", "shout")
@@ -161,10 +171,10 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--model", help="shrink: folder of the model")
     parser.add_argument("--tokenizer", help="shrink: its tokenizer.json")
-    parser.add_argument("--steps", type=int, default=120, help="shrink: steps of recovery")
+    parser.add_argument("--steps", type=int, default=120, help="steps of each run")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.what == "growth":
-        growth(given.work, given.seeds)
+        growth(given.work, given.seeds, given.steps)
     else:
         shrink(given.work, given.model, given.tokenizer, given.steps)
