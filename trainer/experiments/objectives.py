@@ -108,7 +108,8 @@ def run_arm(world: World, arm: Arm, seed: int, steps: int) -> dict[str, float]:
         fields |= {"initial": first["output"], "steps": steps - part, "learning_rate": 1e-3, "embedding_learning_rate": 1e-3}
     job = {key: value for key, value in world.job(name, **fields).items() if value is not None}
     began = time.process_time()
-    train(parse_job(job), lambda event: None)
+    if len(train(parse_job(job), lambda event: None)) < job["steps"]:
+        raise SystemExit("stopped by a signal; started again, it goes on with the arms that are missing")
     taken = time.process_time() - began
     return {**world.score(job["output"], tokenizer, arm.group == "worked"), "seconds": taken}
 
