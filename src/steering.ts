@@ -2,6 +2,7 @@
  * What steers all requests together: the pilot of `tandem/auto`, the cap on dollars a day and a month, and the price of a dollar
  * while money is short. Built once by `src/tandem.ts`; nothing else knows both the policy and the pilot.
  */
+import type { Router } from './assign/router.ts';
 import type { Config } from './config.ts';
 import type { Prompt } from './exchange.ts';
 import type { Team } from './models/team.ts';
@@ -23,6 +24,8 @@ export interface SteeringParts {
   readonly team: Team;
   readonly store: Store;
   readonly clock: Clock;
+  /** Trained routers of the configuration; the first one's estimate is a feature of the pilot. */
+  readonly routers?: ReadonlyMap<string, Router>;
 }
 
 const syncEveryMs = 5_000;
@@ -55,7 +58,7 @@ export class Steering {
     this.#pilot = learn
       ? new Pilot({ explore, holdout, rewardsMin, rewardAgeMsMax: rewardDaysMax * 86_400_000, quality: bundled ? bundledQuality() : assumed, price: () => this.#pacer?.price ?? 0 }, store.journal ?? memoryJournal())
       : undefined;
-    this.auto = autoWith(this.#pilot);
+    this.auto = autoWith(this.#pilot, parts.routers?.values().next().value);
   }
 
   /** Builds it, and takes up what was learned before. @throws {TandemError} store_failed */

@@ -16,7 +16,7 @@ import { createMask } from './privacy/index.ts';
 import { cascadeWith } from './recipes/cascade.ts';
 import { createKitchen, registry } from './recipes/index.ts';
 import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
-import { routeWith } from './recipes/route.ts';
+import { routeWith, type RouteRouter } from './recipes/route.ts';
 import type { RewardFate } from './recipes/pilot/pilot.ts';
 import { embedModelId } from './policy/resolve-model.ts';
 import { embedTexts, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
@@ -101,7 +101,8 @@ export interface Runtime {
 export async function createTandem(input: ConfigInput = {}, overrides: Overrides = {}): Promise<Runtime> {
   const config = parseConfig(input);
   const { clock = systemClock, random = systemRandom, env = process.env, baseDir = process.cwd() } = overrides;
-  const trained = [...(await trainedRoute(config.routers, baseDir)), ...(await trainedCascade(config.cascades, baseDir))];
+  const routers = await trainedRouters(config.routers, baseDir);
+  const trained = [...(routers.size === 0 ? [] : ([['route', routeWith(routers)]] as [string, Recipe][])), ...(await trainedCascade(config.cascades, baseDir))];
   const store = overrides.store ?? (await openStore(config.store, { baseDir, clock, env }));
   let team: Team;
   try {
@@ -112,7 +113,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   }
   let steering: Steering;
   try {
-    steering = await Steering.open({ config, team, store, clock });
+    steering = await Steering.open({ config, team, store, clock, routers });
   } catch (error) {
     await team.close();
     await store.close();
@@ -141,11 +142,11 @@ function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
   };
 }
 
-/** The recipe `route` with the routers that the configuration names; nothing when it names none. */
-async function trainedRoute(routers: Config['routers'], baseDir: string): Promise<[string, Recipe][]> {
-  if (Object.keys(routers).length === 0) return [];
+/** The routers that the configuration names, for the recipe `route` and the pilot. */
+async function trainedRouters(routers: Config['routers'], baseDir: string): Promise<ReadonlyMap<string, RouteRouter>> {
+  if (Object.keys(routers).length === 0) return new Map();
   const { openRouters } = await import('./recipes/trained-routers.ts');
-  return [['route', routeWith(await openRouters(routers, baseDir))]];
+  return openRouters(routers, baseDir);
 }
 
 /** The recipe `cascade` with the files that the configuration names; nothing when it names none. */

@@ -21,6 +21,7 @@
  */
 import { fail, TandemError, type ErrorCode } from '../errors.ts';
 import { preferences as weights } from '../assign/online/preference.ts';
+import type { Router } from '../assign/router.ts';
 import type { Part, Policy, Veiled } from '../exchange.ts';
 import type { Team } from '../models/team.ts';
 import { promptTokensMax, promptTokensOf } from './budget.ts';
@@ -46,8 +47,11 @@ const passedOver: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['recipe_unavailab
 /** A deadline beyond this does not keep an arm out: nothing is known to take so long, and the deadline itself holds. Milliseconds. */
 const roomyMs = 60_000;
 
-/** `tandem/auto` with a pilot that learns; without one, by the rules alone. */
-export function autoWith(pilot?: Pilot): Recipe {
+/**
+ * `tandem/auto` with a pilot that learns; without one, by the rules alone.
+ * @param router a trained router whose estimate the pilot may use
+ */
+export function autoWith(pilot?: Pilot, router?: Router): Recipe {
   return {
     id: 'auto',
     summary: 'Picks recipe, knobs and members by the policy: by documented rules, and by what rewards have taught, once that has proved itself.',
@@ -62,21 +66,21 @@ export function autoWith(pilot?: Pilot): Recipe {
     needs: [],
     knobs: noKnobs,
     carries: { tools: true, formats: true, logprobs: true, attachments: true },
-    run: (prompt, context) => run(prompt, context, pilot),
+    run: (prompt, context) => run(prompt, context, pilot, router),
   };
 }
 
 /** `tandem/auto` by the rules alone. */
 export const auto: Recipe = autoWith();
 
-function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | undefined): AsyncIterable<Part> {
+function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | undefined, router: Router | undefined): AsyncIterable<Part> {
   const { policy } = context;
   const rule: Rule = policy.privacyClass === 'confidential' ? 'private' : policy.objective;
   const team = rule === 'private' ? context.team.restrictedTo(({ model }) => model.place !== 'cloud') : context.team;
   if (team.members.length === 0) fail('policy_violated', 'The objective private leaves no member: all of them are in the cloud.');
   if (pilot === undefined) return byRules(rule, team, context);
-  if (pilot.phase(rule).phase !== 'rules') return byPilot({ rule, team, prompt, pilot }, context);
-  return byRules(rule, team, context, (arm) => pilot.follow({ ...aboutOf(prompt, context), rule, arm }));
+  if (pilot.phase(rule).phase !== 'rules') return byPilot({ rule, team, prompt, pilot, router }, context);
+  return byRules(rule, team, context, (arm) => pilot.follow({ ...aboutOf(prompt, context, router), rule, arm }));
 }
 
 function byRules(rule: Rule, team: Team, context: RecipeContext<unknown>, follow: (arm: string) => PilotAnswer['inputs'] = () => ({})): AsyncIterable<Part> {
@@ -107,9 +111,10 @@ interface Flight {
   readonly team: Team;
   readonly prompt: Veiled;
   readonly pilot: Pilot;
+  readonly router: Router | undefined;
 }
 
-function byPilot({ rule, team, prompt, pilot }: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
+function byPilot({ rule, team, prompt, pilot, router }: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
   const { policy, span, sampling, random } = context;
   const unfit: string[] = [];
   const arms: Arm[] = [];
@@ -123,7 +128,7 @@ function byPilot({ rule, team, prompt, pilot }: Flight, context: RecipeContext<u
   const tokensMax = promptTokensMax(prompt.raw);
   const tokens = promptTokensOf(prompt.raw);
   const answer = pilot.decide({
-    ...aboutOf(prompt, context),
+    ...aboutOf(prompt, context, router),
     rule,
     arms: arms.map((arm) => ({ id: arm.id, costUsdMax: worstCostUsd(arm, tokensMax, sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) })),
     limits: { ...(costUsdMax === undefined ? {} : { costUsdMax }), ...(totalMs === undefined || totalMs >= roomyMs ? {} : { latencyMsMax: totalMs }), places: team.members.map(({ model }) => model.place) },
@@ -136,9 +141,11 @@ function byPilot({ rule, team, prompt, pilot }: Flight, context: RecipeContext<u
 }
 
 /** What the pilot needs to know of a request, whatever it decides. */
-function aboutOf(prompt: Veiled, { policy, sampling, trace, clock }: RecipeContext<unknown>): About {
+function aboutOf(prompt: Veiled, { policy, sampling, trace, clock }: RecipeContext<unknown>, router: Router | undefined): About {
   const preference = weights[policy.privacyClass === 'confidential' ? 'private' : policy.objective];
-  return { traceId: trace.id, caller: prompt.request.caller.name, nowMs: clock.wallMs(), features: pilotFeatures(prompt.raw, sampling), preference };
+  const estimate = router?.estimate({ prompt: prompt.raw, sampling });
+  const features = pilotFeatures(prompt.raw, sampling, estimate === undefined || estimate instanceof Promise ? undefined : estimate.score);
+  return { traceId: trace.id, caller: prompt.request.caller.name, nowMs: clock.wallMs(), features, preference };
 }
 
 function firstThatFits(rule: Rule, skipped: readonly string[]): string {

@@ -42,7 +42,6 @@ async function live(runtime: Awaited<ReturnType<typeof world>>, requests: number
   for (let n = 0; n < requests; n++) {
     const answer = await asked(runtime, `Question number ${n}?`);
     chosen.push(decisionOf(answer).chosen);
-    await runtime.store.flush();
     assert.equal(await runtime.reward(answer.traceId, coin(random, good[answer.text as 'S' | 'L']), 'thumb'), 'learned');
   }
   return chosen;
@@ -55,7 +54,7 @@ test('rewards teach it; it takes over after the gate, says why, and every law is
   const config = { pilot: { explore: 0.3, rewardsMin: 10 } };
   const random = seededRandom(3);
   const first = await world({ config, storePath });
-  const chosen = await live(first, 700, random);
+  const chosen = await live(first, 420, random);
   assert.ok(chosen.slice(0, 10).every((each) => each === 'cascade'));
   const late = chosen.slice(-100).filter((each) => each === 'large').length;
   assert.ok(late > 60, `large ${late} of the last 100; ${[...new Set(chosen)].join(', ')}`);
@@ -157,4 +156,17 @@ test('it starts from the bundled card, and else assumes only that large is bette
   const [small, large] = ['small', 'large:other'].map((id) => armPrior(id, card).quality?.mean ?? []);
   assert.deepEqual([small?.[0], large?.[0]], [card.small, card.large]);
   assert.equal(small?.length, featureNames.length);
+});
+
+test("a trained router's estimate is among the features, and a journal of another version is passed over", async () => {
+  const hello = { messages: [{ role: 'user' as const, content: 'hello' }] };
+  assert.deepEqual([pilotFeatures(hello, {}).at(-1), pilotFeatures(hello, {}, 0.9).at(-1)], [0, 0.4]);
+  assert.equal(pilotFeatures(hello, {}).length, featureNames.length);
+  const journal = memoryJournal();
+  await journal.decided({ traceId: 'old', atMs: 0, caller: 'a', rule: 'balanced', arm: 'large', held: false, learned: false, propensity: 1, target: 1, modelled: 0, modelledTarget: 0, qualityUsd: 1, features: [1, 0] });
+  await journal.rewarded('old', 1, 'thumb', 1);
+  const pilot = new Pilot({}, journal);
+  await pilot.restore();
+  await pilot.sync();
+  assert.equal(pilot.phase('balanced').rewards, 0);
 });

@@ -24,6 +24,7 @@ import { drawFrom } from '../../assign/online/propensities.ts';
 import { utilityOf, type Preference } from '../../assign/online/preference.ts';
 import { seededRandom } from '../../system/random.ts';
 import type { TraceRecord } from '../../trace/trace.ts';
+import { featureNames } from './features.ts';
 import type { Journal, JournalEntry, RewardedEntry } from './journal.ts';
 import { armPrior, assumed, type SideQuality } from './prior.ts';
 
@@ -196,6 +197,7 @@ export class Pilot {
   /** Takes up what the journal holds, at the start. @throws {TandemError} store_failed */
   async restore(limit = 5_000): Promise<void> {
     for (const entry of await this.#journal.latest(limit)) {
+      if (!fits(entry)) continue;
       this.#bandit.learn({ arm: entry.arm, features: entry.features, ...(entry.latencyMs === undefined ? {} : { latencyMs: entry.latencyMs }), ...(entry.costUsd === undefined || entry.costUsd === 0 ? {} : { costUsd: entry.costUsd }) });
       this.#learn(entry);
     }
@@ -225,7 +227,7 @@ export class Pilot {
 
   #apply(entry: RewardedEntry): RewardFate {
     this.#seenMs = Math.max(this.#seenMs, entry.rewardAtMs);
-    if (!(entry.reward >= 0 && entry.reward <= 1)) return 'invalid';
+    if (!(entry.reward >= 0 && entry.reward <= 1) || !fits(entry)) return 'invalid';
     if (entry.rewardAtMs - entry.atMs > (this.#settings.rewardAgeMsMax ?? 7 * 86_400_000)) return 'late';
     if (this.#crowds(entry.caller)) return 'crowded';
     this.#advance(entry, this.#bandit.learn({ arm: entry.arm, features: entry.features, reward: entry.reward }));
@@ -268,6 +270,11 @@ export class Pilot {
     state.rows = [];
     state.trial = new Trial();
   }
+}
+
+/** Whether a decision was noted by a version with the same features. */
+function fits({ features }: JournalEntry): boolean {
+  return features.length === featureNames.length && features.every(Number.isFinite);
 }
 
 function rounded(features: Float64Array): number[] {

@@ -45,6 +45,7 @@ export function armPrior(id: string, { small, large }: SideQuality, costUsd?: nu
   const mean = new Float64Array(size);
   mean[0] = small + share * (large - small);
   mean[1] = -0.2 * (1 - share); // hard requests are where a small model falls behind
+  mean[featureNames.indexOf('router')] = -0.5 * (1 - share); // and those of which a trained router says so
   const precision = new Float64Array(size).fill(worth);
   return { size, quality: { mean, precision }, ...(costUsd === undefined ? {} : { costUsd }), discount: 0.9995 };
 }
