@@ -8,7 +8,7 @@ import { calibrated, calibrationError, fitCalibration, type Judged } from './cal
 import { fitIsotonic, isotonic } from './isotonic.ts';
 import { promiseFor, transfers, type Outcome, type QualityPromise } from './promise/promise.ts';
 import { fail } from '../errors.ts';
-import { withProbes, type Probes } from './routers/teaching.ts';
+import { agreementOf, withProbes, type Probes } from './routers/teaching.ts';
 import { estimates, subset, type Learner, type Lesson, type Predictor } from './routers/learner.ts';
 import { scaled, type RouterCard, type Scaled, type TrainedRouter, type Transfer } from './trained.ts';
 
@@ -89,9 +89,11 @@ export function trainRouter(wish: TrainingWish): TrainedRouter {
   const [weakQuality, strongQuality] = [column(lesson, weak), column(lesson, strong)];
   const better = Array.from(strongQuality, (each, i) => each > (weakQuality[i] as number));
   const fitted = wish.calibration === 'isotonic' ? calibrateIsotonic(scores, better) : calibrate(scores, better);
+  // Without labels, what the router foresees is agreement, and that is what its estimates are calibrated to.
+  const known = learner.kind === 'label-free' && lesson.answers !== undefined ? { ...lesson, quality: agreementOf(lesson.answers, members.length) } : lesson;
   // A quality between 0 and 1 counts as right with that chance, so that the calibrated figure is the expected quality.
   const random = seededRandom(lesson.seed);
-  const own = Object.fromEntries(members.map((member) => [member, calibrate(Float64Array.from(lesson.prompts, (_, row) => at(row, member)), Array.from(column(lesson, member), (each) => each > random.next())).calibration]));
+  const own = Object.fromEntries(members.map((member) => [member, calibrate(Float64Array.from(lesson.prompts, (_, row) => at(row, member)), Array.from(column(known, member), (each) => each > random.next())).calibration]));
   const { error } = fitted;
   const calibration: Scaled = { ...fitted.calibration, members: own };
   const predictor = learner.fit(lesson);
