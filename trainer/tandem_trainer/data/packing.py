@@ -16,7 +16,7 @@ OPEN_ROWS = 24
 
 @dataclass
 class PackedRows:
-    """``ids`` (rows, time) uint16, ``document`` (rows, time) uint8 numbers, ``weight`` (rows, time) float32.
+    """``ids`` (rows, time) uint16 (uint32 for over 65,536 pieces), ``document`` (rows, time) uint8 numbers, ``weight`` (rows, time) float32.
 
     ``weight[r, t]`` is the loss weight of predicting ``ids[r, t]`` from what precedes it in the same
     document; it is 0 for the first token of a document and for filling.
@@ -46,14 +46,15 @@ class PackedRows:
 
 
 def encode(documents: list[Document], tokenizer: Tokenizer) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Token ids (uint16) and loss weights (float32) of each document, the first token's weight 0."""
+    """Token ids (uint16, or uint32 for a vocabulary over 65,536) and loss weights (float32) of each document, the first token's weight 0."""
+    kind = np.uint16 if tokenizer.get_vocab_size() <= 65536 else np.uint32
     for begin in range(0, len(documents), 4096):
         group = documents[begin : begin + 4096]
         flat = [text for document in group for text, _ in document.runs]
         encoded = iter(tokenizer.encode_batch_fast(flat, add_special_tokens=False))
         for document in group:
             parts = [(next(encoded).ids, weight) for _, weight in document.runs]
-            ids = np.concatenate([np.asarray(part, dtype=np.uint16) for part, _ in parts])
+            ids = np.concatenate([np.asarray(part, dtype=kind) for part, _ in parts])
             weights = np.concatenate([np.full(len(part), weight, dtype=np.float32) for part, weight in parts])
             weights[0] = 0.0
             yield ids, weights
@@ -86,8 +87,9 @@ def pack(encoded: Iterable[tuple[np.ndarray, np.ndarray]], time: int) -> PackedR
             if len(piece) > 1:
                 place(ids[begin : begin + time], piece)
     rows += [row for _, row in opened]
+    kind = rows[0][0][0].dtype if rows else np.uint16
     packed = PackedRows(
-        np.zeros((len(rows), time), np.uint16), np.zeros((len(rows), time), np.uint8), np.zeros((len(rows), time), np.float32)
+        np.zeros((len(rows), time), kind), np.zeros((len(rows), time), np.uint8), np.zeros((len(rows), time), np.float32)
     )
     for number, row in enumerate(rows):
         at = 0
