@@ -74,7 +74,7 @@ def test_importance_is_the_squared_first_order_change(rows):
         loss_of(whole, batch).backward()
         layer = whole.layers[2].mlp
         expected += float((layer.up_proj.weight.grad[5] @ layer.up_proj.weight[5] + layer.gate_proj.weight.grad[5] @ layer.gate_proj.weight[5]
-                           + layer.down_proj.weight.grad[:, 5] @ layer.down_proj.weight[:, 5]) ** 2)
+                           + layer.down_proj.weight.grad[:, 5] @ layer.down_proj.weight[:, 5]).detach() ** 2)
     assert float(Importance(whole, data).units[2, 5]) == pytest.approx(expected, rel=1e-4)
 
 
