@@ -46,10 +46,11 @@ class Arm:
     note: str = ""
 
 
+ORDER = ("plain", "more", "worked", "same", "tuned", "pieces")  # in which groups are run
 TAUGHT = {"teacher": "@teacher", "teacher_weight": 0.7}
 WRITES = {"tokens_max": ANSWER_LIMIT}
 ARMS = (
-    Arm("plain", "same", note="cross-entropy on the labelled answers"),
+    Arm("plain", "plain", note="cross-entropy on the labelled answers"),
     Arm("forward_kl", "same", TAUGHT),
     Arm("reverse_kl", "same", TAUGHT),
     Arm("jensen_shannon", "same", TAUGHT),
@@ -165,7 +166,7 @@ def run(folder: Path, steps: int, seeds: tuple[int, ...], names: list[str] | Non
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     chosen = [arm for arm in ARMS if not names or arm.name in names or any(other.control == arm.name for other in ARMS if other.name in names)]
     for seed in seeds:
-        for arm in chosen:
+        for arm in sorted(chosen, key=lambda arm: ORDER.index(arm.group)):
             if str(seed) in results.setdefault(arm.name, {}):
                 continue
             results[arm.name][str(seed)] = run_arm(world, arm, seed, steps)

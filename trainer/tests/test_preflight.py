@@ -196,6 +196,13 @@ def test_weights_and_states_are_counted_exactly(folder, taught):
     assert (folder / "sum2" / "checkpoint.pt").stat().st_size == pytest.approx(found["checkpointBytes"], rel=0.2)
 
 
+def test_an_adapter_needs_less_and_is_counted_exactly(folder, taught):
+    job = job_of(folder, "adapted", **{**taught, "shape": None, "initial": str(folder / "teacher"), "adapter": {"rank": 4}, "objective": "cross_entropy", "teacher": None})
+    found, run = estimate(job), opened(job)
+    trained = sum(p.numel() for p in run.session.student.parameters() if p.requires_grad)
+    assert found["parts"]["gradients"] == 4 * trained and found["checkpointBytes"] == 12 * trained
+
+
 def test_too_little_memory_or_disk_is_told_before_anything_runs(folder, taught):
     job = job_of(folder, "small", **taught)
     assert check_resources(job)["freeMemoryBytes"] > 0

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..adapters import settings_of
 from ..errors import JobError
 from ..hf import is_hf_folder, read_hf_shape, transformers
 from ..job import Job
@@ -34,12 +35,24 @@ class Size:
     layers: int
     ffn_width: int
     matrices: int
+    linears: tuple[tuple[str, int, int], ...] = ()  # (last part of the name, rows, columns) of every linear layer
 
 
 def counted(model: torch.nn.Module, vocabulary: int, width: int, layers: int, ffn_width: int) -> Size:
     """The size of a model, which may lie on the meta device."""
     matrices = sum(p.numel() for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name and "lm_head" not in name)
-    return Size(sum(p.numel() for p in model.parameters()), vocabulary, width, layers, ffn_width, matrices)
+    linears = tuple((name.rsplit(".", 1)[-1], *module.weight.shape) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    return Size(sum(p.numel() for p in model.parameters()), vocabulary, width, layers, ffn_width, matrices, linears)
+
+
+def adapter_parts(student: Size, adapter: dict) -> dict[str, int]:
+    """Bytes of weights, gradients and states when a student learns by an adapter: its base is frozen, as stored."""
+    settings = settings_of(adapter)
+    found = [(rows, columns) for name, rows, columns in student.linears if name in settings["targets"]]
+    low = sum(settings["rank"] * (rows + columns) for rows, columns in found)
+    held = sum(rows * columns for rows, columns in found)
+    width = {"f32": 4.0, "q8_0": 1.0625, "q4_0": 0.5625}[settings["base"]]
+    return {"studentWeights": round(4 * (student.parameters - held + low) + width * held), "gradients": 4 * low, "optimizer": 8 * low}
 
 
 def size_of_shape(shape: ModelShape) -> Size:
@@ -88,10 +101,13 @@ def estimate(job: Job) -> dict[str, Any]:
     teacher_bytes = 2 if job.precision == "bf16" and job.device != "cpu" else 4
     rest = student.parameters - student.matrices
     states = (4 if job.optimizer == "muon" else 8) * student.matrices + 8 * rest
-    parts = {
+    parts = adapter_parts(student, job.adapter) if job.adapter is not None else {
         "studentWeights": 4 * student.parameters,
         "gradients": 4 * student.parameters,
         "optimizer": states,
+    }
+    checkpoint = parts["gradients"] + parts["optimizer"]  # what is trained, and its states
+    parts |= {
         "studentActivations": half * tokens * student.layers * (10 * student.width + 4 * student.ffn_width),
         "laws": 4 * LAW_COPIES * tokens * student.vocabulary,
         "teacherWeights": sum(teacher_bytes * one.parameters for one in teachers),
@@ -99,7 +115,7 @@ def estimate(job: Job) -> dict[str, Any]:
     }
     return {
         "time": time, "tokensAtOnce": tokens, "studentParameters": student.parameters, "teacherParameters": [one.parameters for one in teachers],
-        "parts": parts, "totalBytes": sum(parts.values()), "checkpointBytes": 4 * student.parameters + states,
+        "parts": parts, "totalBytes": sum(parts.values()), "checkpointBytes": checkpoint,
     }
 
 
