@@ -105,11 +105,15 @@ function sayTimes(name: string, embedder: StaticEmbedder, texts: readonly string
     embedder.embed(texts[i % texts.length] ?? '', into);
     return (performance.now() - start) * 1000;
   }).sort());
+  const began = process.cpuUsage();
+  for (let i = 0; i < 4000; i++) embedder.embed(texts[i % texts.length] ?? '', into);
+  const { user, system } = process.cpuUsage(began);
   const best = rounds.reduce((least, round) => ((round[3960] as number) < (least[3960] as number) ? round : least));
   const characters = texts.reduce((sum, text) => sum + text.length, 0) / texts.length;
+  figures[`${name} processorUs`] = (user + system) / 4000;
   figures[`${name} p50Us`] = best[2000] as number;
   figures[`${name} p99Us`] = best[3960] as number;
-  say(`| ${name} | ${characters.toFixed(0)} | ${(best[2000] as number).toFixed(1)} | ${(best[3960] as number).toFixed(1)} |`);
+  say(`| ${name} | ${characters.toFixed(0)} | ${(best[2000] as number).toFixed(1)} | ${(best[3960] as number).toFixed(1)} | ${((user + system) / 4000).toFixed(1)} |`);
 }
 
 if (!existsSync(root)) {
@@ -128,7 +132,7 @@ figures['fileMB'] = statSync(bundledTable).size / 1e6;
 say(`${bytes.id}: ${bytes.parameters.toLocaleString('en')} numbers, ${bytes.size} dimensions, ${(figures['fileMB'] as number).toFixed(1)} MB, read in ${(loads[10] as number).toFixed(1)} ms (median of 21, ${(loads[0] as number).toFixed(1)} to ${(loads[20] as number).toFixed(1)})\n`);
 
 const english = xquad(root, 'en');
-say('| text | characters | p50 us | p99 us |\n|---|---|---|---|');
+say('| text | characters | p50 us | p99 us | mean processor time, us |\n|---|---|---|---|---|');
 const sets = pairSets(`${folder}pairs.json`, root);
 const utterances = sets.find(({ name }) => name === 'clinc150')?.texts ?? [];
 sayTimes('utterance (CLINC150 test)', bytes, utterances);
