@@ -41,6 +41,9 @@ export class Steering {
   readonly #ledger: SpendLedger;
   readonly #pacer: Pacer | undefined;
   readonly #profile = new TrafficProfile();
+  /** Worst cases of the requests that run, by trace. */
+  readonly #underWay = new Map<string, number>();
+  #underWayUsd = 0;
   #elsewhereUsd = 0;
   #period = '';
   #timer: NodeJS.Timeout | undefined;
@@ -72,19 +75,29 @@ export class Steering {
     return steering;
   }
 
-  /** Leases money for a request before it begins, where dollars are capped. @throws {TandemError} store_failed */
-  prepare(prompt: Prompt<string>, answers: number): Promise<void> | undefined {
+  /**
+   * Leases money for a request before it begins, where dollars are capped: enough for the worst case of all that run, so that none
+   * is refused for what others have set aside and will not use.
+   * @throws {TandemError} store_failed
+   */
+  prepare(traceId: string, prompt: Prompt<string>, answers: number): Promise<void> | undefined {
     if (this.purse === undefined) return undefined;
     const { team, config, clock } = this.#parts;
     this.#profile.note(clock.wallMs());
     const tokens = promptTokensMax(prompt);
     const worst = team.members.reduce((sum, { price }) => sum + (price === undefined ? 0 : (tokens * price.inputUsdPerMillionTokens + config.policy.answerTokensMax * price.outputUsdPerMillionTokens) / 1e6), 0);
-    return worst === 0 ? undefined : this.purse.prepare(worst * answers);
+    if (worst === 0) return undefined;
+    this.#underWayUsd += worst * answers - (this.#underWay.get(traceId) ?? 0);
+    this.#underWay.set(traceId, worst * answers);
+    return this.purse.prepare(this.#underWayUsd);
   }
 
   /** A request has ended. */
   finished(record: TraceRecord): void {
     void this.#pilot?.finished(record)?.catch(() => undefined);
+    this.#underWayUsd -= this.#underWay.get(record.id) ?? 0;
+    this.#underWay.delete(record.id);
+    if (this.#underWay.size === 0) this.#underWayUsd = 0; // sums of fractions drift
     if (this.#pacer === undefined) return;
     const [tightest] = this.#left();
     if (tightest === undefined) return;

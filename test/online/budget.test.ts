@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Pacer, TrafficProfile } from '../../src/policy/pacing.ts';
-import { memoryLedger, periodOf, Purse, type SpendLedger } from '../../src/policy/purse.ts';
+import { memoryLedger, periodOf, Purse, Purses, type SpendLedger } from '../../src/policy/purse.ts';
 import { DensityQueue, densityOf, type Admission, type Task } from '../../src/policy/value-density.ts';
 import type { Clock } from '../../src/system/clock.ts';
+import { Budget } from '../../src/recipes/budget.ts';
 import { seededRandom } from '../../src/system/random.ts';
+import { fake, priced } from '../recipes/fake-model.ts';
 
 const dayMs = 86_400_000;
 const monday = Date.UTC(2026, 10, 16);
@@ -171,4 +173,35 @@ test('a new day brings new money, and what was set aside yesterday cannot be use
   assert.throws(() => purse.take(NaN), { code: 'budget_exhausted' });
   assert.deepEqual(periodOf('month', monday).name, 'month:2026-11-01');
   assert.equal(periodOf('month', monday).endMs, Date.UTC(2026, 11, 1));
+});
+
+test('two caps at once: the tighter one holds, and what it refuses is not taken from the other', async () => {
+  const clock = clockFrom(monday);
+  const ledger = memoryLedger();
+  const purses = new Purses([new Purse({ period: 'day', costUsd: 0.5 }, ledger, clock), new Purse({ period: 'month', costUsd: 10 }, ledger, clock)]);
+  await purses.prepare(0.6);
+  assert.equal(purses.heldUsd, 0.5);
+  assert.throws(() => purses.take(0.55), { code: 'budget_exhausted', message: /a day/ });
+  assert.equal(purses.purses[1]?.heldUsd, 0.6, 'nothing is lost of the month');
+  const taken = purses.take(0.4);
+  purses.settle(taken, 0.3);
+  assert.deepEqual(purses.purses.map(({ spentUsd }) => spentUsd), [0.3, 0.3]);
+  await purses.close();
+  assert.ok(Math.abs((await ledger.granted('day:2026-11-16')) - 0.3) < 1e-12, 'what was not spent went back');
+});
+
+test('under a cap, a call takes its worst case from the purse: a token a byte, fewer answer tokens, no unknown price, free members always', async () => {
+  const clock = clockFrom(monday);
+  const purse = new Purses([new Purse({ period: 'day', costUsd: 1 }, memoryLedger(), clock)]);
+  await purse.prepare(1);
+  const prompt = { messages: [{ role: 'user' as const, content: '7'.repeat(68) }] }; // with the message and the prompt itself: 100 tokens at most
+  const [dear, free, unknown] = [fake({ id: 'dear', place: 'cloud', price: priced(1000, 10_000), answer: {} }, clock), fake({ id: 'free', answer: {} }, clock), fake({ id: 'unknown', place: 'cloud', answer: {} }, clock)];
+  const budget = new Budget(undefined, purse);
+  const reservation = budget.reserve(dear, prompt, { tokensMax: 500 });
+  assert.equal(reservation.tokensMax, 90, '0.1 dollars for the prompt, the rest pays for 90 tokens');
+  assert.throws(() => budget.reserve(dear, prompt, { tokensMax: 1 }), { code: 'budget_exhausted' });
+  assert.deepEqual(budget.reserve(free, prompt, { tokensMax: 10 }), { costUsd: 0 });
+  assert.throws(() => budget.reserve(unknown, prompt, {}), { code: 'budget_exhausted', message: /price of "unknown" is not known/ });
+  budget.settle(reservation, 0.2);
+  assert.ok(Math.abs(purse.heldUsd - 0.8) < 1e-9);
 });

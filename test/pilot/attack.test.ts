@@ -76,6 +76,16 @@ test('row 244: whatever one caller says, the learned law keeps a floor for every
   }
 });
 
+test('a cap with money left shortens and refuses nobody for what others have set aside', { timeout: 60_000 }, async () => {
+  const runtime = await world({ config: { policy: { costUsdPerDay: 30 } } });
+  const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => asked(runtime, `Hello ${n}?`, { model: 'tandem/large', sampling: { tokensMax: 4000 } })));
+  for (const { traceId } of answers) {
+    const events = (await runtime.store.getTrace(traceId))?.spans.flatMap((span) => span.events) ?? assert.fail('no trace');
+    assert.deepEqual(events.filter(({ name }) => name === 'budget.cap'), []);
+  }
+  await runtime.close();
+});
+
 test('masked text stays masked on every arm that the pilot may take', { timeout: 60_000 }, async () => {
   const seen: string[] = [];
   const large = { answer: (given: Asked) => (seen.push(JSON.stringify(given.prompt)), { text: 'L' }) };
