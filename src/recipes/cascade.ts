@@ -40,12 +40,11 @@ import type { CascadeFile } from '../assign/cascade/files.ts';
 import { difficultyOf } from '../assign/difficulty.ts';
 import { featuresOf } from '../assign/features.ts';
 import { promptText } from '../assign/prompt-text.ts';
-import { ShiftWatch } from '../assign/risk/detector.ts';
+import { ShiftWatch } from '../assign/risk/shift.ts';
 import { TandemError } from '../errors.ts';
 import type { Part, Veiled } from '../exchange.ts';
 import { attempt, defaultThresholds, type AcceptanceTest, type TrainedTests, type Verdict } from './acceptance.ts';
 import { ask, replay, type View } from './ask.ts';
-import { runPlan } from './cascade-plan.ts';
 import { mayMoveOn } from './member-order.ts';
 import type { Need, Recipe, RecipeContext } from './recipe.ts';
 import { adding, takesAddition } from './view.ts';
@@ -139,7 +138,10 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>, files: Files,
   if (looksUnusual(prompt, context, files, watches)) return yield* last(prompt, context, []);
   const plan = planName === undefined ? undefined : files.get(planName);
   const trained = trainedTests(context.knobs, files);
-  if (plan?.type === 'plan') return yield* runPlan(prompt, context, plan.plan, tests.find((each) => each === plan.plan.card.test) ?? test, trained);
+  if (plan?.type === 'plan') {
+    const { runPlan } = await import('./cascade-plan.ts');
+    return yield* runPlan(prompt, context, plan.plan, tests.find((each) => each === plan.plan.card.test) ?? test, trained);
+  }
   const rejected: Verdict[] = [];
   const difficulty = priorWeight > 0 || jumpFrom < 1 ? difficultyOf(featuresOf(prompt.raw, context.sampling)) : 0;
   for (const [index, tier] of tiers.slice(0, -1).entries()) {

@@ -23,7 +23,6 @@ import { ask } from './ask.ts';
 import { promptTokensOf } from './budget.ts';
 import { mayMoveOn } from './member-order.ts';
 import type { Need, Recipe, RecipeContext } from './recipe.ts';
-import { runMembers } from './route-members.ts';
 
 const knobs = z.strictObject({
   router: z.string().max(64).default('difficulty').describe('How the request is scored: "difficulty", or a name under "routers" in the configuration (a file by `tandem train router`).'),
@@ -102,7 +101,10 @@ function promiseInputs({ lossMax, confidence, rows, set, madeAt, expiresAt, tran
 }
 
 async function* run(prompt: Veiled, context: RecipeContext<Knobs>, routers: ReadonlyMap<string, RouteRouter>): AsyncGenerator<Part> {
-  if (context.knobs.choose !== 'pair') return yield* runMembers(prompt, context, routers.get(context.knobs.router) ?? difficulty);
+  if (context.knobs.choose !== 'pair') {
+    const { runMembers } = await import('./route-members.ts');
+    return yield* runMembers(prompt, context, routers.get(context.knobs.router) ?? difficulty);
+  }
   const small = context.team.first('small');
   const large = context.team.first('large');
   const chosen = (await goesToLarge(prompt, small, context, routers)) ? large : small;

@@ -109,10 +109,28 @@ export function svgOf({ points, unit }: Frontier): string {
     ...[0, 0.25, 0.5, 0.75, 1].map((share) => share * costMax).map((cost) => `<line x1="${at(x(cost))}" x2="${at(x(cost))}" y1="${at(y(low))}" y2="${at(y(high))}" stroke="currentColor" stroke-opacity="0.12"/><text x="${at(x(cost))}" y="${size.height - 28}" text-anchor="middle">${tick(cost)}</text>`),
     ...[low, (low + high) / 2, high].map((quality) => `<line x1="${at(x(0))}" x2="${at(x(costMax))}" y1="${at(y(quality))}" y2="${at(y(quality))}" stroke="currentColor" stroke-opacity="0.12"/><text x="${size.left - 6}" y="${at(y(quality))}" text-anchor="end" dominant-baseline="middle">${percent(quality)}</text>`),
     `<polyline points="${hull.map(({ cost, quality }) => `${at(x(cost))},${at(y(quality))}`).join(' ')}" fill="none" stroke="#0b62c4" stroke-width="1.5" stroke-dasharray="5 4"/>`,
-    ...points.map(({ recipe, cost, quality, low: from, high: to, best }) => `<line x1="${at(x(cost))}" x2="${at(x(cost))}" y1="${at(y(from))}" y2="${at(y(to))}" stroke="#0b62c4" stroke-opacity="0.45"/><circle cx="${at(x(cost))}" cy="${at(y(quality))}" r="4.5" fill="${best ? '#0b62c4' : 'none'}" stroke="#0b62c4" stroke-width="1.5"/><text x="${at(x(cost) + 8)}" y="${at(y(quality) - 6)}">${escaped(recipe)}</text>`),
+    ...points.map(({ cost, quality, low: from, high: to, best }) => `<line x1="${at(x(cost))}" x2="${at(x(cost))}" y1="${at(y(from))}" y2="${at(y(to))}" stroke="#0b62c4" stroke-opacity="0.45"/><circle cx="${at(x(cost))}" cy="${at(y(quality))}" r="4.5" fill="${best ? '#0b62c4' : 'none'}" stroke="#0b62c4" stroke-width="1.5"/>`),
+    ...labelled(points.map(({ recipe, cost, quality }) => ({ text: recipe, x: x(cost) + 8, y: y(quality) - 6 }))).map((label) => `<text x="${at(label.x)}" y="${at(label.y)}">${escaped(label.text)}</text>`),
     `<text x="${at((size.left + size.width - size.right) / 2)}" y="${size.height - 8}" text-anchor="middle">${unitNames[unit]}; filled: on the frontier; bars: 95 %</text>`,
     '</svg>',
   ].join('\n');
+}
+
+interface Label {
+  readonly text: string;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The labels, moved down where they would cover another one. */
+function labelled(labels: readonly Label[]): Label[] {
+  const placed: Label[] = [];
+  for (const label of [...labels].sort((a, b) => a.y - b.y)) {
+    let { y } = label;
+    while (placed.some((other) => Math.abs(other.y - y) < 13 && label.x < other.x + 7 * other.text.length && other.x < label.x + 7 * label.text.length)) y += 13;
+    placed.push({ ...label, y });
+  }
+  return placed;
 }
 
 function tick(cost: number): string {
