@@ -44,7 +44,8 @@ export class Steering {
   /** Worst cases of the requests that run, by trace. */
   readonly #underWay = new Map<string, number>();
   #underWayUsd = 0;
-  #elsewhereUsd = 0;
+  /** Dollars that others were granted in a period: in all, and before this process first looked. */
+  readonly #elsewhere = new Map<string, { readonly beforeUsd: number; readonly usd: number }>();
   #period = '';
   #timer: NodeJS.Timeout | undefined;
 
@@ -68,6 +69,7 @@ export class Steering {
   static async open(parts: SteeringParts): Promise<Steering> {
     const steering = new Steering(parts);
     await steering.#pilot?.restore();
+    await steering.sync();
     if (parts.store.journal !== undefined || parts.store.ledger !== undefined) {
       steering.#timer = setInterval(() => void steering.sync().catch(() => undefined), syncEveryMs);
       steering.#timer.unref();
@@ -92,6 +94,11 @@ export class Steering {
     return this.purse.prepare(this.#underWayUsd);
   }
 
+  /** What a dollar is worth beyond itself now; 0 while money is plentiful or not capped. */
+  get price(): number {
+    return this.#pacer?.price ?? 0;
+  }
+
   /** A request has ended. */
   finished(record: TraceRecord): void {
     void this.#pilot?.finished(record)?.catch(() => undefined);
@@ -103,7 +110,6 @@ export class Steering {
     if (tightest === undefined) return;
     if (tightest.name !== this.#period) {
       this.#period = tightest.name;
-      this.#elsewhereUsd = 0;
       this.#pacer.begin();
     }
     this.#pacer.served(record.usage.costUsd, tightest.leftUsd, this.#parts.clock.wallMs(), tightest.endMs);
@@ -117,9 +123,12 @@ export class Steering {
   /** Takes up what other replicas learned and spent. @throws {TandemError} store_failed */
   async sync(): Promise<void> {
     await this.#pilot?.sync();
-    const [tightest] = this.#left();
-    if (tightest === undefined) return;
-    this.#elsewhereUsd = Math.max(0, (await this.#ledger.granted(tightest.name)) - tightest.purse.heldUsd - tightest.purse.spentUsd);
+    const caps = this.#left();
+    for (const name of this.#elsewhere.keys()) if (!caps.some((cap) => cap.name === name)) this.#elsewhere.delete(name);
+    for (const { name, purse } of caps) {
+      const usd = Math.max(0, (await this.#ledger.granted(name)) - purse.heldUsd - purse.spentUsd);
+      this.#elsewhere.set(name, { usd, beforeUsd: this.#elsewhere.get(name)?.beforeUsd ?? usd });
+    }
   }
 
   /** Gives unused leases back. */
@@ -128,15 +137,16 @@ export class Steering {
     await this.purse?.close().catch(() => undefined);
   }
 
-  /** The caps, the one with the least money a day first; of what is left, this process's share by what it has spent. */
+  /** The caps, the one with the least money a day first; of what is left, this process's share by what it and others spent since it began. */
   #left(): { readonly purse: Purse; readonly name: string; readonly leftUsd: number; readonly endMs: number }[] {
     const nowMs = this.#parts.clock.wallMs();
     return (this.purse?.purses ?? [])
       .map((purse) => {
         const { name, endMs } = periodOf(purse.cap.period, nowMs);
-        const all = purse.spentUsd + this.#elsewhereUsd;
-        const share = all === 0 ? 1 : Math.max(0.05, purse.spentUsd / all);
-        return { purse, name, endMs, leftUsd: (purse.cap.costUsd - all) * share };
+        const { usd, beforeUsd } = this.#elsewhere.get(name) ?? { usd: 0, beforeUsd: 0 };
+        const lately = purse.spentUsd + usd - beforeUsd;
+        const share = usd <= beforeUsd ? 1 : Math.max(0.05, purse.spentUsd / lately);
+        return { purse, name, endMs, leftUsd: (purse.cap.costUsd - purse.spentUsd - usd) * share };
       })
       .sort((a, b) => a.leftUsd / (a.endMs - nowMs) - b.leftUsd / (b.endMs - nowMs));
   }
