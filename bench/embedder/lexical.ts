@@ -19,7 +19,7 @@ export class HashedEmbedder implements Embedder {
 }
 
 function wordsOf(text: string): string[] {
-  return text.toLowerCase().normalize('NFD').replace(/\p{Mn}+/gu, '').match(/[\p{Script=Han}]|[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
+  return text.toLowerCase().normalize('NFD').replace(/\p{Mn}+/gu, '').match(/\p{Script=Han}|(?:(?!\p{Script=Han})[\p{L}\p{N}])+|[^\s\p{L}\p{N}]/gu) ?? [];
 }
 
 function countsOf(text: string): Map<string, number> {
