@@ -8,8 +8,9 @@ import { AnswerScorer, type Answered, type SavedScorer } from '../assign/answers
 import { difficultyOf } from '../assign/difficulty.ts';
 import { featuresOf } from '../assign/features.ts';
 import { choosePolicy, type ChosenPolicy } from '../assign/cascade/choose.ts';
-import { policyOfTiers, policyWithin, runPolicy, type Policy } from '../assign/cascade/policy.ts';
+import { binOf, edgesOf, policyOfTiers, policyWithin, runPolicy, type Policy } from '../assign/cascade/policy.ts';
 import { alone, type Recorded } from '../assign/cascade/recorded.ts';
+import { sampledPolicy } from '../assign/cascade/samples.ts';
 import { bestTiers, type Tier } from '../assign/cascade/tiers.ts';
 import { promiseFor, type Outcome as PromiseOutcome, type QualityPromise } from '../assign/promise/promise.ts';
 import { calibrate } from '../assign/training.ts';
@@ -184,6 +185,21 @@ export function cascadeMembers(rows: readonly Row[]): string[] {
 export function planFor(rows: readonly Row[], members: readonly string[], budget: number, seed: number): ChosenPolicy {
   if (!rows.every((row) => members.every((member) => row.scores?.[member] !== undefined))) fail('bench_data_invalid', 'A cascade file needs rows with "scores", those of the acceptance test that will be used (tandem bench run --rows writes them).');
   return choosePolicy(recordedOf(rows, members, () => undefined), budget, foldsOf(rows, 4, `cascade choice|${seed}`)) ?? fail('bench_data_invalid', 'Even the cheapest member costs more than the budget.');
+}
+
+/**
+ * Best-of-n: in each of three bins of difficulty the cheapest arm whose mean quality there meets the target.
+ * @param members names of the rows, one an arm; an arm of several samples is a recipe of its own in the rows
+ */
+export function sampledPlan(rows: readonly Row[], members: readonly string[], target: number): Policy {
+  const recorded = recordedOf(rows, members, () => undefined);
+  const prior = recorded.prior ?? new Float64Array(rows.length);
+  const edges = edgesOf(prior, 3);
+  const expected = Array.from({ length: edges.length + 1 }, (_, bin) => {
+    const inside = [...prior.keys()].filter((row) => binOf(prior[row] as number, edges) === bin);
+    return members.map((_, arm) => ({ quality: averageAt(recorded.quality[arm] as Float64Array, inside), cost: averageAt(recorded.cost[arm] as Float64Array, inside) }));
+  });
+  return sampledPolicy(edges, expected, target);
 }
 
 /**

@@ -25,6 +25,8 @@ interface CascadeOptions {
   readonly budget?: string;
   readonly test: string;
   readonly promise?: string;
+  readonly target?: string;
+  readonly arms?: string;
   readonly scorer?: string;
   readonly detector?: string;
   readonly json?: boolean;
@@ -49,6 +51,8 @@ export function defineCascade(command: Command, terminal: Terminal): void {
     .option('--out <file>', 'also learn a cascade on all rows and write it for the recipe "cascade"; needs rows with "scores"')
     .option('--budget <share>', 'with --out: its budget, as a share of the dearest member\'s mean cost')
     .option('--promise <points>', 'with --out, instead of --budget: two tiers, at most so many points of a hundred worse than always the last member, with 95 % confidence')
+    .option('--target <quality>', 'with --out, instead of --budget: 0 to 1; in every bin of difficulty the cheapest arm that meets it')
+    .option('--arms <list>', 'members of the rows that are several samples of one member, by commas: small5=small*5')
     .option('--test <name>', 'with --out: the acceptance test that the "scores" are of', 'mean-probability')
     .option('--scorer <file>', 'also train a scorer of the first member\'s answers, for the test "learned"; needs rows with "answers"')
     .option('--detector <file>', 'also train a detector of requests unlike these')
@@ -59,7 +63,7 @@ export function defineCascade(command: Command, terminal: Terminal): void {
 }
 
 async function cascade(terminal: Terminal, options: CascadeOptions): Promise<void> {
-  const [{ benchCascade, cascadeMembers, detectorFor, planFor, promisedTiers, scorerFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
+  const [{ benchCascade, cascadeMembers, detectorFor, planFor, promisedTiers, sampledPlan, scorerFor, spending }, { rowsOf, wholeNumber }, { encodePlan }] = await Promise.all([import('../bench/cascades.ts'), import('../bench/route-options.ts'), import('../assign/cascade/plan.ts')]);
   const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(terminal.cwd, path));
   const [data, from] = [inFolder(options.data), inFolder(options.from)];
   if (options.spend !== 'cost' && options.spend !== 'latencyMs') return fail('usage', '--spend takes cost or latencyMs.');
@@ -73,13 +77,21 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
   const shares = options.budgets.split(',').map((text) => shareOf(text, '--budgets'));
   const report = benchCascade({ rows, members, shares, tiersMax: wholeNumber(options.tiers, '--tiers', 2), folds: wholeNumber(options.folds, '--folds', 2), seed, resamples: wholeNumber(options.resamples, '--resamples', 20) });
   if (options.promise === undefined && Math.max(...report.members.map(({ cost }) => cost)) === 0) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
-  if (options.out !== undefined && options.promise === undefined) {
-    const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share> or --promise <points>.'), '--budget');
+  const arms = armsOf(members, options.arms);
+  if (options.out !== undefined && options.target !== undefined) {
+    const target = Number(options.target);
+    if (!(target >= 0 && target <= 1)) return fail('usage', '--target takes a quality from 0 to 1.');
+    const policy = sampledPlan(rows, members, target);
+    writeFileSync(resolve(terminal.cwd, options.out), encodePlan({ kind: 'tandem-cascade', version: 1, card: { date: new Date(systemClock.wallMs()).toISOString().slice(0, 10), data: { name: given.name, rows: rows.length }, method: 'samples', test: options.test, budget: 0, heldOut: null }, arms, policy: { edges: policy.edges.slice(), first: policy.first.slice() } }));
+    note(terminal, `Written: ${options.out}. From easy to hard: ${policy.first.map(({ arm }) => `${arms[arm]?.member} x ${arms[arm]?.samples}`).join(', ')}.`);
+  }
+  if (options.out !== undefined && options.promise === undefined && options.target === undefined) {
+    const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share>, --promise <points> or --target <quality>.'), '--budget');
     const budget = share * Math.max(...report.members.map(({ cost }) => cost));
     const plan = planFor(rows, members, budget, seed);
     const near = [...report.budgets].sort((a, b) => Math.abs(a.share - share) - Math.abs(b.share - share))[0];
     const heldOut = near === undefined || Math.abs(near.share - share) > 1e-9 ? null : { quality: near.chosen.quality, cost: near.chosen.cost, qualityLow: near.chosenLow, qualityHigh: near.chosenHigh };
-    writeFileSync(resolve(terminal.cwd, options.out), encodePlan({ kind: 'tandem-cascade', version: 1, card: { date: new Date(systemClock.wallMs()).toISOString().slice(0, 10), data: { name: given.name, rows: rows.length }, method: plan.method, test: options.test, budget, heldOut }, arms: members.map((member) => ({ member, samples: 1 })), policy: { edges: plan.edges.slice(), first: plan.first.slice() } }));
+    writeFileSync(resolve(terminal.cwd, options.out), encodePlan({ kind: 'tandem-cascade', version: 1, card: { date: new Date(systemClock.wallMs()).toISOString().slice(0, 10), data: { name: given.name, rows: rows.length }, method: plan.method, test: options.test, budget, heldOut }, arms, policy: { edges: plan.edges.slice(), first: plan.first.slice() } }));
     note(terminal, `Written: ${options.out} (${plan.method}).`);
   }
   if (options.scorer !== undefined) writeFileSync(resolve(terminal.cwd, options.scorer), `${JSON.stringify(scorerFor(rows, members[0] ?? '', seed, systemClock.wallMs()))}\n`);
@@ -94,6 +106,17 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
   });
   const { atBestQuality } = report;
   print(terminal, '', atBestQuality === null ? 'No budget that was tried reaches the best member\'s quality.' : `At the best member's quality: ${percent(atBestQuality.share)} of the dearest member's ${options.spend} is spent.`, 'Budgets and "spent" are shares of the dearest member\'s mean; "mixture" is the best random mixture of single members; "chosen" is the kind that folds of the learning rows picked.');
+}
+
+/** `small5=small*5`: the rows' member small5 is small, asked five times. */
+function armsOf(members: readonly string[], text: string | undefined): CascadePlan['arms'] {
+  const given = new Map((text ?? '').split(',').filter((each) => each !== '').map((each) => {
+    const found = /^(.+)=([^=*]+)\*(\d+)$/.exec(each.trim());
+    const samples = Number(found?.[3]);
+    if (found === null || samples < 1 || samples > 16 || !members.includes(found[1] ?? '')) fail('usage', '--arms takes member=member*samples, such as small5=small*5, with members of the rows and 1 to 16 samples.');
+    return [found[1] ?? '', { member: found[2] ?? '', samples }] as const;
+  }));
+  return members.map((member) => given.get(member) ?? { member, samples: 1 });
 }
 
 type Promised = ReturnType<typeof promisedTiersType>;

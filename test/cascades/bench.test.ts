@@ -54,6 +54,21 @@ test('a promised cascade: the loss stays within the promise in at least 95 of 10
   assert.deepEqual([card.promise?.lossMax, card.promise?.rows, arms.map(({ member }) => member)], [0.05, 400, ['a', 'c']]);
 });
 
+test('best-of-n (row 152): from rows of arms to a file that takes the cheapest arm that meets the target, by difficulty', async (t) => {
+  const random = seededRandom(3);
+  const prompts = ['What is the capital of France?', 'Compute 3 + 4, exactly.', 'Prove that the sum of two even numbers is even and compare two proofs step by step.'];
+  const quality = [[0.95, 0.97, 0.98], [0.6, 0.9, 0.95], [0.2, 0.3, 0.9]];
+  const data = Array.from({ length: 900 }, (_, i) => ({ id: `n${i}`, prompt: prompts[i % 3], correct: Object.fromEntries(['small', 'small5', 'large'].map((member, m) => [member, Number(random.next() < (quality[i % 3]?.[m] ?? 0))])), cost: { small: 1, small5: 5, large: 20 }, scores: { small: 0.5, small5: 0.5, large: 0.5 } }));
+  const cwd = folder(t, { 'rows.jsonl': data.map((row) => JSON.stringify(row)).join('\n') });
+  const base = ['bench', 'cascade', '--data', 'rows.jsonl', '--budgets', '0.5', '--folds', '2', '--resamples', '20', '--out', 'n.json', '--target', '0.85'];
+  const { code, stderr } = await call([...base, '--arms', 'small5=small*5'], { cwd });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /From easy to hard: small x 1, small x 5, large x 1/);
+  const plan = decodePlan(readFileSync(join(cwd, 'n.json'), 'utf8'));
+  assert.deepEqual(plan.arms, [{ member: 'small', samples: 1 }, { member: 'small', samples: 5 }, { member: 'large', samples: 1 }]);
+  assert.deepEqual([(await call([...base, '--arms', 'small5=small'], { cwd })).code, (await call([...base, '--arms', 'x=small*3'], { cwd })).code], [2, 2]);
+});
+
 const shared = fileURLToPath(new URL('../../../shared/data', import.meta.url));
 
 test('recorded answers of four models on GSM8K: at a tenth of the cost of the best one, cascades beat mixtures', { skip: existsSync(join(shared, 'derived-zeroeval-tables')) ? false : '../shared/data is not here' }, () => {
