@@ -170,7 +170,7 @@ test('adapters change the answer, only of requests that name them', async () => 
   await assert.rejects(open({ adapters: { wrong: { file: model, scale: 1 } } }), { code: 'model_unsupported' });
 });
 
-test('adapters are attached and swapped while requests stream, by the file that names them', { timeout: 60_000 }, async () => {
+test('adapters are attached and swapped while requests stream, by the file that names them', { timeout: 300_000 }, async () => {
   const path = join(folder, 'adapters.json');
   const name = (strength: number): string => file(`bend-${strength}.gguf`, tinyAdapter({ strength }));
   const write = (text: unknown): void => {

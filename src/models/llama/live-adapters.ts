@@ -82,8 +82,11 @@ export class LiveAdapters implements AdapterTable {
     if (this.#closed) return;
     const { placed, adapter } = this.#read();
     const keys = this.#keysOf(placed);
-    await load(this.#forEngine(placed, keys));
+    const wanted = this.#forEngine(placed, keys);
+    // the old ones go only when no request can be on its way with them
+    await load({ ...this.adapters, ...wanted });
     this.#take(placed, keys, adapter);
+    await load(wanted);
   }
 
   #take(placed: ReadonlyMap<string, Placed>, keys: ReadonlyMap<string, string>, adapter: string): void {
