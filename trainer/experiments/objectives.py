@@ -30,7 +30,7 @@ from tandem_trainer.job import parse_job  # noqa: E402
 from tandem_trainer.train import train  # noqa: E402
 
 SEEDS = (1, 2, 3)
-STUDENT_T = 4.303  # two-sided 95 % for three values
+STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by the number of values
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "training-objectives.md"
 
 
@@ -78,6 +78,7 @@ ARMS = (
     Arm("teacher_text", "more", {"teacher": "@teacher", "teacher_weight": 1.0, "rows": "@unlabelled.npz"}, WRITES, note="the teacher's greedy answers only, no label"),
     Arm("gkd (more prompts)", "more", {"teacher": "@teacher", "teacher_weight": 1.0, "rows": "@unlabelled.npz"}, {**WRITES, "beta": 0.0, "temperature": 1.0}, note="from a plain student; its own samples"),
     Arm("forward_kl (taught text)", "more", {"teacher": "@teacher", "teacher_weight": 1.0, "rows": "@taught.npz"}, note="the teacher's answers and its laws on them"),
+    Arm("plain on taught text", "more", {"rows": "@taught.npz"}, note="the same rows as the arm above, their text alone"),
     Arm("plain, other pieces", "pieces", {"rows": "@labelled-other.npz", "tokenizer": "@other.json"}, note="512 other pieces"),
     Arm("span_merged", "pieces", {**TAUGHT, "rows": "@labelled-other.npz", "tokenizer": "@other.json"}, control="plain, other pieces"),
     Arm("rationale", "worked", {"teacher_weight": 1.0, "rows": None, "pairs": "@pairs.jsonl"}, note="worked answers as a second task"),
@@ -119,19 +120,22 @@ def interval(values: list[float]) -> tuple[float, float]:
     """Mean and half-width of the 95 % interval (Student's t; NaN half-width for one value)."""
     if len(values) < 2:
         return values[0], math.nan
-    return statistics.mean(values), STUDENT_T * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values), STUDENT_T.get(len(values), 2.6) * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def table(results: dict[str, list[dict[str, float]]], arms: tuple[Arm, ...] = ARMS) -> list[dict[str, Any]]:
-    """One row an arm: means, the paired difference to its control with its interval, by seed."""
+def table(results: dict[str, dict[str, dict[str, float]]], arms: tuple[Arm, ...] = ARMS) -> list[dict[str, Any]]:
+    """One row an arm that has results: means, the difference to its control paired by seed, its interval, values by seed."""
     rows = []
     for arm in arms:
-        own, base = results[arm.name], results[arm.control]
+        if not (own := results.get(arm.name)):
+            continue
         control = arm.name == arm.control or arm.name.startswith("plain,")
-        gain, width = interval([a["accuracy"] - b["accuracy"] for a, b in zip(own, base, strict=True)])
-        row = {"arm": arm.name, "group": arm.group, "note": arm.note, "control": None if control else arm.control}
-        row |= {key: statistics.mean(one[key] for one in own) for key in ("accuracy", "ece", "auroc", "seconds")}
-        row |= {"gain": None if control else gain, "interval": None if control else width, "bySeed": [one["accuracy"] for one in own]}
+        row = {"arm": arm.name, "group": arm.group, "note": arm.note, "control": None if control else arm.control, "seeds": sorted(own)}
+        row |= {key: statistics.mean(one[key] for one in own.values()) for key in ("accuracy", "ece", "auroc", "seconds")}
+        row |= {"gain": None, "interval": None, "bySeed": {seed: own[seed]["accuracy"] for seed in sorted(own)}}
+        shared = sorted(set(own) & set(results.get(arm.control, {})))
+        if not control and shared:
+            row["gain"], row["interval"] = interval([own[seed]["accuracy"] - results[arm.control][seed]["accuracy"] for seed in shared])
         rows.append(row)
     return rows
 
@@ -154,8 +158,11 @@ def taught_rows(world: World) -> None:
     packing.pack(encoded, 64).save(world.path("taught.npz"))
 
 
-def run(folder: Path, steps: int, seeds: tuple[int, ...], names: list[str] | None, log) -> dict[str, Any]:
-    """All arms (or the named ones and their controls) over the seeds; finished arms are kept in ``results.json``."""
+def run(folder: Path, steps: int, seeds: tuple[int, ...], names: list[str] | None, log, report_only: bool = False) -> dict[str, Any]:
+    """All arms (or the named ones and their controls) over the seeds; finished arms are kept in ``results.json``.
+
+    With ``report_only`` nothing is trained and what is kept is told.
+    """
     kept = folder / "results.json"
     if (folder / "pairs.jsonl").is_file():
         world = World(folder, *load_world(folder))
@@ -165,7 +172,7 @@ def run(folder: Path, steps: int, seeds: tuple[int, ...], names: list[str] | Non
         taught_rows(world)
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     chosen = [arm for arm in ARMS if not names or arm.name in names or any(other.control == arm.name for other in ARMS if other.name in names)]
-    for seed in seeds:
+    for seed in () if report_only else seeds:
         for arm in sorted(chosen, key=lambda arm: ORDER.index(arm.group)):
             if str(seed) in results.setdefault(arm.name, {}):
                 continue
@@ -173,7 +180,7 @@ def run(folder: Path, steps: int, seeds: tuple[int, ...], names: list[str] | Non
             kept.write_text(json.dumps(results))
             log(f"seed {seed} {arm.name}: {results[arm.name][str(seed)]}")
     teachers = {name: world.score(world.path(name)) for name in ("teacher", "part-a", "part-b", "half")}
-    rows = table({arm.name: [results[arm.name][str(seed)] for seed in seeds] for arm in chosen}, tuple(chosen))
+    rows = table({arm.name: {str(seed): results[arm.name][str(seed)] for seed in seeds if str(seed) in results.get(arm.name, {})} for arm in chosen}, tuple(chosen))
     return {"steps": steps, "seeds": list(seeds), "labelled": LABELLED, "unlabelled": UNLABELLED, "held": HELD, "teachers": teachers, "rows": rows, "torch": torch.__version__, "machine": platform.machine()}
 
 
@@ -194,6 +201,8 @@ def verdict(row: dict[str, Any]) -> str:
     """What the interval says: helped, hurt, or not shown either way."""
     if row["gain"] is None:
         return "control"
+    if math.isnan(row["interval"]):
+        return "one seed"
     if row["gain"] - row["interval"] > 0:
         return "helped"
     return "hurt" if row["gain"] + row["interval"] < 0 else "not shown"
@@ -201,10 +210,10 @@ def verdict(row: dict[str, Any]) -> str:
 
 def markdown(report: dict[str, Any]) -> str:
     """The measured part of the document."""
-    lines = ["| arm | what it reads | right, % | gain, points (95 %) | ECE | AUROC | CPU s | |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
+    lines = ["| arm | what it reads | right, % | gain, points (95 %) | ECE | AUROC | seeds | |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
     for row in report["rows"]:
         gain = "" if row["gain"] is None else f"{number(row['gain'], 1, True)} ± {number(row['interval'])}"
-        lines.append(f"| {row['arm']} | {row['group']}{'; ' + row['note'] if row['note'] else ''} | {number(row['accuracy'])} | {gain} | {number(row['ece'], 3)} | {number(row['auroc'], 3)} | {number(row['seconds'])} | {verdict(row)} |")
+        lines.append(f"| {row['arm']} | {row['group']}{'; ' + row['note'] if row['note'] else ''} | {number(row['accuracy'])} | {gain} | {number(row['ece'], 3)} | {number(row['auroc'], 3)} | {len(row['seeds'])} | {verdict(row)} |")
     return "\n".join(lines)
 
 
@@ -215,6 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--arms", nargs="*", default=None, help="only these, with their controls")
+    parser.add_argument("--report-only", action="store_true", help="train nothing, tell what was kept")
     parser.add_argument("--json", type=Path, default=None, help="write the report here")
     parser.add_argument("--document", type=Path, default=None, help="replace the measured table in this Markdown file")
     given = parser.parse_args(arguments)
@@ -224,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
-    report = run(given.work, given.steps, tuple(given.seeds), given.arms, log)
+    report = run(given.work, given.steps, tuple(given.seeds), given.arms, log, given.report_only)
     text = markdown(report)
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n")
