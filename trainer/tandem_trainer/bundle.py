@@ -112,8 +112,10 @@ def intent_lines(curve: dict | None) -> list[str]:
     if curve is None:
         return []
     at = curve["atThreshold"]
-    return [f"The whole CLINC150 test split ({curve['n']:,} utterances): in scope {100 * curve['inScope']:.1f} %, out-of-scope recall {100 * curve['outOfScopeRecall']:.1f} % as answered; "
-            f"when answers under a probability of {at['threshold']:g} count as `oos` too, {100 * at['inScope']:.1f} % and {100 * at['outOfScopeRecall']:.1f} %.", ""]
+    line = f"CLINC150's test split ({curve['n']:,} of its 5,500 utterances): in scope {100 * curve['inScope']:.1f} %, out-of-scope recall {100 * curve['outOfScopeRecall']:.1f} % as answered"
+    if at["threshold"] > 0:
+        line += f"; when answers under a probability of {at['threshold']:g} count as `oos` too, {100 * at['inScope']:.1f} % and {100 * at['outOfScopeRecall']:.1f} %"
+    return [line + ".", ""]
 
 
 def family_lines(report: dict) -> list[str]:

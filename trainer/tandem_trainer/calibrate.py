@@ -16,6 +16,7 @@ from .evaluate import answers, expected_calibration_error
 from .model import Llama
 from .tokenizer import chat_prompt
 
+ERROR_MAX = 0.045  # three quarters of the largest calibration error that a bundled member may show on held-out items
 TEMPERATURES = tuple(round(0.7 + 0.05 * step, 2) for step in range(33))
 
 
@@ -28,9 +29,10 @@ def answer_confidences(model: Llama, prompt: list[int], written: list[int], temp
 
 
 def fit_temperature(model: Llama, tokenizer: Tokenizer, examples: list[Example], temperatures: tuple[float, ...] = TEMPERATURES) -> dict:
-    """The temperature with the least Brier score of "the whole answer is right" on ``examples``.
+    """The temperature nearest to 1 whose expected calibration error on ``examples`` is at most ``ERROR_MAX``; the one with the least error when none is.
 
-    Returns ``temperature`` and the expected calibration error on the same examples ``before`` (at 1) and ``after``.
+    No further from 1 than needed: the same factor acts on prose, whose perplexity it raises (small member, 25 held-out
+    stories: 28.9 at 1, 30.9 at 0.8, 36.3 at 0.7). Returns ``temperature`` and the error on the same examples ``before`` (at 1) and ``after``.
     """
     tried = tuple(dict.fromkeys((1.0, *temperatures)))
     right: list[bool] = []
@@ -39,10 +41,10 @@ def fit_temperature(model: Llama, tokenizer: Tokenizer, examples: list[Example],
         if answer.written:
             right.append(answer.ended and passes(example, tokenizer.decode(answer.ids)))
             rows.append(answer_confidences(model, tokenizer.encode(chat_prompt(example.prompt)).ids, answer.written, tried))
-    brier = [sum((row[n] - correct) ** 2 for row, correct in zip(rows, right, strict=True)) for n in range(len(tried))]
-    best = min(range(len(tried)), key=brier.__getitem__)
-    errors = [expected_calibration_error([row[n] for row in rows], right) for n in (0, best)]
-    return {"temperature": tried[best], "before": round(errors[0], 4), "after": round(errors[1], 4), "items": len(right)}
+    errors = [expected_calibration_error([row[n] for row in rows], right) for n in range(len(tried))]
+    enough = [n for n, error in enumerate(errors) if error <= ERROR_MAX]
+    best = min(enough, key=lambda n: abs(math.log(tried[n]))) if enough else min(range(len(tried)), key=errors.__getitem__)
+    return {"temperature": tried[best], "before": round(errors[0], 4), "after": round(errors[best], 4), "items": len(right)}
 
 
 @torch.no_grad()
