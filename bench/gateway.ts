@@ -5,8 +5,8 @@
  *
  *   npm run bench:gateway [-- --quick] [-- --no-memory] [-- --threads <n>]
  *
- * `--threads`: of Tandem's gateway; default as a user gets it (`gateway.threads: 'auto'`), which is one a core here. The other
- * gateway is one process with one thread, the way its package starts it.
+ * `--threads`: of Tandem's gateway; default 1, as a user gets it. The other gateway is one process with one thread, the way its
+ * package starts it.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { machineLine, printFigures } from './machine.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const quick = process.argv.includes('--quick');
 const withMemory = !process.argv.includes('--no-memory');
-const threads = process.argv.includes('--threads') ? Number(process.argv[process.argv.indexOf('--threads') + 1]) : ('auto' as const);
+const threads = process.argv.includes('--threads') ? Number(process.argv[process.argv.indexOf('--threads') + 1]) : 1;
 const rounds = quick ? 3 : 7;
 const secondsPerRound = quick ? 1.5 : 2.5;
 const memoryFrom = quick ? 4_000 : 20_000;

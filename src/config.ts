@@ -145,8 +145,8 @@ const gateway = z
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),
     threads: z
       .union([z.literal('auto'), z.number().int().min(1).max(64)])
-      .default('auto')
-      .describe('Threads that answer requests, all on one port (Linux). `auto`: one a core, at most 4, unless a member runs in this process, the store lies in memory or the system cannot; then 1.'),
+      .default(1)
+      .describe('Threads that answer requests, all on one port (Linux; no member may run in this process, nor the store lie in memory). Each takes some 100 MB under load. `auto`: one a core, at most 4, or 1 where several cannot work.'),
     corsOrigins: z.array(z.string()).default([]).describe('Origins of browsers that may call; "*" for any.'),
   })
   .describe('The HTTP server.');

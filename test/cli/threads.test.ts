@@ -119,15 +119,16 @@ test('a port that threads share is still refused to a second gateway', { skip },
 test('how many threads: what the configuration says, and what stands against it', () => {
   const remote = (gateway: ConfigInput['gateway'], more: ConfigInput = {}): ConfigInput => ({ members: { large: { engine: 'openai', roles: ['large'], baseUrl: 'http://127.0.0.1:1/v1', model: 'm' } }, gateway, ...more });
   const threads = (input: ConfigInput, cores: number, env = {}, platform: NodeJS.Platform = 'linux'): unknown => servingThreads(parseConfig(input), cores, env, platform);
-  assert.equal(threads(remote({}), 2), 2);
-  assert.equal(threads(remote({}), 64), 4);
+  assert.equal(threads(remote({}), 64), 1);
+  assert.equal(threads(remote({ threads: 'auto' }), 2), 2);
+  assert.equal(threads(remote({ threads: 'auto' }), 64), 4);
   assert.equal(threads(remote({ threads: 1 }), 64), 1);
   assert.equal(threads(remote({ threads: 12 }), 2), 12);
-  assert.equal(threads({}, 8), 1, 'the bundled pair runs in the process');
+  assert.equal(threads({ gateway: { threads: 'auto' } }, 8), 1, 'the bundled pair runs in the process');
   assert.deepEqual(threads({ gateway: { threads: 2 } }, 8), { refused: 'expected 1, got 2: the member "small" runs in this process, and every thread would load it again' });
-  assert.equal(threads(remote({}, { store: { path: ':memory:' } }), 8), 1);
-  assert.equal(threads(remote({}, { store: { path: ':memory:' } }), 8, { DATABASE_URL: 'postgres://x' }), 4);
-  assert.equal(threads(remote({}), 8, {}, 'darwin'), 1);
+  assert.equal(threads(remote({ threads: 'auto' }, { store: { path: ':memory:' } }), 8), 1);
+  assert.equal(threads(remote({ threads: 'auto' }, { store: { path: ':memory:' } }), 8, { DATABASE_URL: 'postgres://x' }), 4);
+  assert.equal(threads(remote({ threads: 'auto' }), 8, {}, 'darwin'), 1);
   assert.ok(availableParallelism() >= 1);
 });
 
