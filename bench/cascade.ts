@@ -46,7 +46,7 @@ const samples = Number(values.samples);
 const seed = Number(values.seed);
 const heldout = fileURLToPath(new URL('../weights/evaluation/heldout.jsonl', import.meta.url));
 const statistics: readonly ConfidenceStatistic[] = ['mean-probability', 'min-probability', 'quantile-probability', 'margin', 'entropy'];
-const answerTokensMax = 64;
+const answerTokensMax = 120;
 
 function tasks(): Task[] {
   const all = readFileSync(heldout, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Omit<Task, 'check'> & { readonly check: string }).filter(({ check }) => check !== 'none');
@@ -168,7 +168,7 @@ async function main(): Promise<void> {
     let same = 0;
     const checked = outcomes.slice(0, 100);
     for (const { task, scores, smallRight, largeRight } of checked) {
-      const run = await answer(runtime, 'tandem/cascade', task, { temperature: 0 });
+      const run = await answer(runtime, 'tandem/cascade', task, { temperature: 0 }, { test: 'mean-probability', threshold: defaultThresholds['mean-probability'] });
       const accepts = (scores['mean-probability'] ?? 0) >= defaultThresholds['mean-probability'];
       if (run.wroteLarge === !accepts && right(run.text, task) === (accepts ? smallRight : largeRight)) same++;
     }
