@@ -49,6 +49,7 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
     if (options.json !== true) note(terminal, terminal.errorColours.dim('Stopping: running answers are finished first. Ctrl-C again stops at once.'));
   } finally {
     await Promise.race([serving.close(), stop.second]);
+    await serving.runtime.close(); // also when running answers were not waited for: what is queued is written
   }
 }
 
@@ -107,19 +108,8 @@ async function listening(serving: Serving): Promise<{ readonly url: string; read
     return await serving.gateway.listen();
   } catch (error) {
     await serving.close();
-    throw listenError(error, serving.runtime);
+    throw error;
   }
-}
-
-function listenError(error: unknown, runtime: Runtime): unknown {
-  if (TandemError.is(error)) return error;
-  const { host, port } = runtime.config.gateway;
-  const code = (error as { readonly code?: unknown }).code;
-  if (code === 'EADDRINUSE') return new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error });
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${code}).`, param: code === 'EACCES' ? 'gateway.port' : 'gateway.host', cause: error });
-  }
-  return error;
 }
 
 interface Ready {

@@ -1,7 +1,7 @@
 """Small experiments on weights, from synthetic text alone: growth against scratch, pruning with recovery, quantising, adapters.
 
-    python experiments/weights.py growth --work /tmp/w --seeds 3
-    python experiments/weights.py shrink --work /tmp/w --model <checkpoint of a bundled member> --tokenizer recipes/pair.tokenizer.json
+    python experiments/weights.py growth --work work/weights --seeds 3
+    python experiments/weights.py shrink --work work/weights --model <checkpoint of a bundled member> --tokenizer recipes/pair.tokenizer.json
 
 Prints one JSON object a result. Steps and tokens are counted, not seconds: other work on the machine does not change them.
 """

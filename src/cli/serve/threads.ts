@@ -2,6 +2,7 @@
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../../errors.ts';
+import { cannotListen } from '../../gateway/http/server.ts';
 import type { FromThread, ThreadStart, ToThread } from './thread.ts';
 
 /** Running threads. */
@@ -74,13 +75,7 @@ class ServingThread {
 export function checkFree(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error })
-          : new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: 'gateway.host', cause: error }),
-      ),
-    );
+    server.once('error', (error) => reject(cannotListen(error, host, port)));
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });
 }

@@ -70,12 +70,7 @@ export class HttpServer {
   listen(): Promise<{ readonly url: string; readonly port: number }> {
     const { host, port } = this.#options.settings;
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void =>
-        reject(
-          error.code === 'EADDRINUSE'
-            ? new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error })
-            : new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: 'gateway.host', cause: error }),
-        );
+      const onError = (error: NodeJS.ErrnoException): void => reject(cannotListen(error, host, port));
       this.server.once('error', onError);
       this.server.listen({ port, host, reusePort: this.#options.peers !== undefined }, () => {
         this.server.off('error', onError);
@@ -158,6 +153,12 @@ export class HttpServer {
     if (error.status >= 500) this.#options.onFailure(error, call);
     call.error(error);
   }
+}
+
+/** Why an address cannot be listened on, in the catalogue's words. */
+export function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): TandemError {
+  if (error.code === 'EADDRINUSE') return new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error });
+  return new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: error.code === 'EACCES' ? 'gateway.port' : 'gateway.host', cause: error });
 }
 
 function stopping(): TandemError {

@@ -11,6 +11,7 @@ import { fail } from '../../errors.ts';
 import type { AnswerFormat, EmittedToken, Prompt, Sampling } from '../../exchange.ts';
 import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, Embedded, EmbedRequest, GenerateRequest, Level, Model, ModelPart, Scored, ScoreRequest, Session } from '../port.ts';
+import { shortened } from '../shortened.ts';
 import { AnswerParts } from './answer-parts.ts';
 import { Chat } from './chat.ts';
 import { engineThread } from './engine-thread.ts';
@@ -225,11 +226,4 @@ function grammarOf(prompt: Prompt<string>, format: AnswerFormat | undefined): st
     case 'grammar': return format.gbnf;
     default: return undefined;
   }
-}
-
-function shortened(vector: Float32Array, dimensions: number): Float32Array {
-  if (dimensions === vector.length) return vector;
-  const kept = vector.slice(0, dimensions);
-  const length = Math.sqrt(kept.reduce((sum, x) => sum + x * x, 0));
-  return length > 0 ? kept.map((x) => x / length) : kept;
 }

@@ -8,6 +8,7 @@ import type { StaticEmbedder } from '../../embed/table.ts';
 import { fail } from '../../errors.ts';
 import type { MemberConfig } from '../../config.ts';
 import type { Abilities, Call, Embedded, EmbedRequest, Model, ModelPart } from '../port.ts';
+import { shortened } from '../shortened.ts';
 
 /** Settings of a `static` member. */
 export type StaticSettings = Extract<MemberConfig, { engine: 'static' }>;
@@ -41,7 +42,6 @@ class StaticModel implements Model<'device'> {
     this.abilities = { levels: ['Emb'], tools: false, formats: [], topLogprobsMax: 0, sampling: [], continuesPrefix: false, attachments: false, embeddingDimensions: embedder.size };
   }
 
-  // eslint-disable-next-line require-yield
   async *generate(): AsyncGenerator<ModelPart, void, undefined> {
     fail('ability_missing', { message: `The member "${this.id}" does not write text.`, member: this.id });
   }
@@ -59,7 +59,7 @@ class StaticModel implements Model<'device'> {
       const pieces = this.#embedder.embed(text, vector);
       if (pieces === 0) fail('parameter_invalid', { message: 'A text to embed has no tokens.', param: 'input', member });
       promptTokens += pieces;
-      vectors.push(dimensions === size ? vector : shortened(vector, dimensions));
+      vectors.push(shortened(vector, dimensions)); // the table's dimensions stand in the order of what they tell
     }
     if (signal.aborted) fail('cancelled', { message: 'The request was cancelled.', cause: signal.reason });
     return { vectors, usage: { promptTokens, completionTokens: 0 } };
@@ -70,11 +70,4 @@ class StaticModel implements Model<'device'> {
   }
 
   async close(): Promise<void> {}
-}
-
-/** The first dimensions, at unit length; the table's dimensions stand in the order of what they tell. */
-function shortened(vector: Float32Array, dimensions: number): Float32Array {
-  const kept = vector.slice(0, dimensions);
-  const length = Math.hypot(...kept);
-  return length === 0 ? kept : kept.map((each) => each / length);
 }
