@@ -179,8 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
             if given.only != "bundle":
                 print_event(pair.prepare(recipe, root, given.work))
                 for member in recipe["order"]:
-                    for job in pair.member_jobs(recipe, member, given.work):
-                        train(job)
+                    pair.train_member(recipe, member, given.work)
             if given.only != "train":
                 if not (given.weights / "evaluation" / "heldout.jsonl").is_file():
                     pair.write_heldout(recipe, root, given.weights)

@@ -12,8 +12,11 @@ from tokenizers import Tokenizer
 from .data import heldout, mixture, packing, sources
 from .data.example import Example
 from .data.overlap import OverlapIndex, words_of
+from .grow import SIZES, grow
 from .job import Job, JobError, parse_job
+from .model_folder import save_model
 from .tokenizer import load_tokenizer, train_tokenizer
+from .train import load_model, train
 
 TOKENIZER_DOCUMENTS = 60_000
 USER_LEAD = "<|im_start|>user\n"
@@ -87,24 +90,39 @@ def prepare(recipe: dict, root: Path, work: Path) -> dict:
 def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
     """The training jobs of a member, one per phase, each starting from the one before.
 
-    Raises ``JobError`` naming the member or the field at fault.
+    A phase that names a ``shape`` starts from the model before it grown to that shape, in the folder that its ``initial``
+    names, and the phases after it keep that shape. Raises ``JobError`` naming the member or the field at fault.
     """
     if member not in recipe["members"]:
         raise JobError(f"member: expected one of {sorted(recipe['members'])}, got {member!r}")
     plan = recipe["members"][member]
+    shape = plan["shape"]
     jobs: list[Job] = []
     for phase, settings in plan["phases"].items():
+        grows = bool(jobs) and settings.get("shape", shape) != shape
+        shape = settings.get("shape", shape)
         raw = {
-            "name": f"{member}-{phase}", "shape": plan["shape"], "rows": str(work / f"rows-{phase}.npz"),
-            "output": str(work / f"{member}-{phase}"), "seed": recipe["seed"], **settings,
+            "name": f"{member}-{phase}", "rows": str(work / f"rows-{phase}.npz"),
+            "output": str(work / f"{member}-{phase}"), "seed": recipe["seed"], **settings, "shape": shape,
         }
         if jobs:
-            raw["initial"] = jobs[-1].output
+            raw["initial"] = str(work / f"{member}-{phase}-grown") if grows else jobs[-1].output
         if raw.get("teacher"):
             teacher = recipe["members"][raw["teacher"]]
             raw["teacher"] = str(work / f"{raw['teacher']}-{list(teacher['phases'])[-1]}")
         jobs.append(parse_job(raw))
     return jobs
+
+
+def train_member(recipe: dict, member: str, work: Path) -> None:
+    """Trains a member phase by phase, from the last checkpoint of each. Raises as ``train`` and ``grow`` do."""
+    before: Job | None = None
+    for job in member_jobs(recipe, member, work):
+        if before is not None and job.shape != before.shape and not (Path(job.initial) / "checkpoint.pt").is_file():
+            sizes = {name: value for name, value in job.shape.to_json().items() if name in SIZES}
+            save_model(Path(job.initial), grow(load_model(before.output), sizes, seed=job.seed), {"tool": "grow", "from": before.name})
+        train(job)
+        before = job
 
 
 def training_turns(recipe: dict, root: Path) -> set[str]:

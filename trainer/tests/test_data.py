@@ -102,6 +102,15 @@ def test_training_never_draws_the_held_out_side():
     assert not {example.key for example in drawn} & {example.key for example in held}
 
 
+def test_a_curriculum_keeps_the_shares_of_grades():
+    drawn = list(mixture.synthetic("arithmetic", 3000, random.Random(5), {"4": 0.25, "5": 0.0}))
+    counts = [sum(example.grade == grade for example in drawn) for grade in (3, 4, 5)]
+    assert counts[2] == 0
+    assert 0.13 < counts[1] / counts[0] < 0.26  # drawn as 3 to 4, a quarter kept: 0.19
+    with pytest.raises(ValueError, match=r"mixture\[0\].grades: expected shares from 0 to 1"):
+        mixture.documents([{"source": "editing", "count": 1, "grades": {"1": 1.5}}], sources.data_root("nowhere"), 1)
+
+
 def test_checks_judge_as_documented():
     assert passes_check("exact", "lake", " lake\n")
     assert not passes_check("exact", "lake", "Lake")

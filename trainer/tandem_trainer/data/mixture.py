@@ -86,12 +86,27 @@ def with_system_prompt(example: Example, random_: random.Random) -> Example:
     return Example(example.task, example.grade, (("system", random_.choice(SYSTEM_PROMPTS)), *example.messages), example.check)
 
 
-def synthetic(name: str, count: int, random_: random.Random) -> Iterator[Example]:
-    """``count`` examples of the training side of a generator."""
+def kept(grade: int, shares: dict[str, float], random_: random.Random) -> bool:
+    """Whether an example of ``grade`` stays, by the share (0 to 1) that ``shares`` keeps of that grade; a grade not named stays."""
+    share = shares.get(str(grade), 1.0)
+    return share >= 1 or random_.random() < share
+
+
+def grade_shares(row: dict, at: int) -> dict[str, float]:
+    """The ``grades`` of a mixture row, checked. Raises ``ValueError`` naming the row unless each is a share and one is over 0."""
+    shares = row.get("grades", {})
+    wrong = [share for share in shares.values() if not isinstance(share, (int, float)) or not 0 <= share <= 1]
+    if wrong or (shares and not any(shares.values())):
+        raise ValueError(f"mixture[{at}].grades: expected shares from 0 to 1, one of them over 0, got {shares}")
+    return shares
+
+
+def synthetic(name: str, count: int, random_: random.Random, shares: dict[str, float] | None = None) -> Iterator[Example]:
+    """``count`` examples of the training side of a generator, ``shares`` of each grade kept (all, without)."""
     made = 0
     while made < count:
         example = GENERATORS[name](random_)
-        if example.task in OPEN_PATTERNS or side_of(example.key) == TRAIN:
+        if (example.task in OPEN_PATTERNS or side_of(example.key) == TRAIN) and kept(example.grade, shares or {}, random_):
             made += 1
             yield example
 
@@ -100,15 +115,17 @@ def documents(mixture: list[dict], root: Path, seed: int, forbidden: Callable[[E
     """All documents of a mixture in a seeded random order.
 
     ``mixture`` rows are ``{"source": name, "count": n}`` for a generator or ``{"source": name,
-    "epochs": n}`` for a dataset (a fraction takes a random part). ``forbidden`` drops examples that
-    equal a test item. Raises ``ValueError`` naming the row for an unknown source.
+    "epochs": n}`` for a dataset (a fraction takes a random part). ``"grades": {"3": 0.2}`` keeps a fifth of
+    the examples of grade 3 that are drawn and all of the others: a small member's curriculum. ``forbidden`` drops
+    examples that equal a test item. Raises ``ValueError`` naming the row for an unknown source or a share out of range.
     """
     made: list[Document] = []
     for index, row in enumerate(mixture):
         name = row["source"]
         random_ = random.Random(f"{seed}/{name}/{index}")
+        shares = grade_shares(row, index)
         if name in GENERATORS:
-            made += [conversation_document(with_system_prompt(example, random_)) for example in synthetic(name, row["count"], random_) if not forbidden(example)]
+            made += [conversation_document(with_system_prompt(example, random_)) for example in synthetic(name, row["count"], random_, shares) if not forbidden(example)]
             continue
         if name not in DATASETS:
             raise ValueError(f"mixture[{index}].source: expected one of {sorted(GENERATORS) + sorted(DATASETS)}, got {name!r}")
@@ -119,7 +136,7 @@ def documents(mixture: list[dict], root: Path, seed: int, forbidden: Callable[[E
             for item in chosen:
                 if isinstance(item, str):
                     made += prose_documents(item, random_)
-                elif not forbidden(item):
+                elif not forbidden(item) and kept(item.grade, shares, random_):
                     if epoch and name.startswith("clinc150"):
                         item = perturb(item, random_)
                         if forbidden(item):

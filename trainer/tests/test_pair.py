@@ -1,0 +1,39 @@
+"""The recipe of the family: phases in a chain, growth between them."""
+
+import pytest
+import torch
+
+from tandem_trainer import pair
+from tandem_trainer.job import JobError
+from tandem_trainer.train import load_model
+
+SHAPE = {"vocabulary": 384, "width": 32, "layers": 1, "heads": 1, "kv_heads": 1, "ffn_width": 32, "context": 64}
+WIDER = SHAPE | {"width": 64, "heads": 2, "kv_heads": 2, "layers": 2}
+QUIET = {"steps": 2, "batch_rows": 2, "compile": False, "precision": "f32", "learning_rate": 1e-8, "embedding_learning_rate": 1e-8, "weight_decay": 0.0}
+RECIPE = {"seed": 3, "members": {"large": {"shape": SHAPE, "phases": {"first": QUIET, "wide": QUIET | {"shape": WIDER}, "last": QUIET}}}}
+
+
+def test_phases_start_from_the_one_before_and_keep_the_grown_shape(tmp_path):
+    first, wide, last = pair.member_jobs(RECIPE, "large", tmp_path)
+    assert (first.initial, wide.initial, last.initial) == (None, str(tmp_path / "large-wide-grown"), wide.output)
+    assert [job.shape.width for job in (first, wide, last)] == [32, 64, 64]
+    with pytest.raises(JobError, match="member: expected one of"):
+        pair.member_jobs(RECIPE, "huge", tmp_path)
+
+
+def test_a_member_grows_between_its_phases_without_a_change_of_its_law(tmp_path, rows):
+    for phase in RECIPE["members"]["large"]["phases"]:
+        rows.save(tmp_path / f"rows-{phase}.npz")
+    pair.train_member(RECIPE, "large", tmp_path)
+    ids = torch.from_numpy(rows.ids[:2].astype("int64"))
+    with torch.no_grad():
+        before, after = (load_model(tmp_path / f"large-{phase}")(ids) for phase in ("first", "last"))
+    assert load_model(tmp_path / "large-last").shape.width == 64
+    assert torch.allclose(before, after, atol=1e-4)  # the rates are nothing: only growth could have changed it
+
+
+def test_the_bundled_recipe_names_phases_and_teachers_that_exist(tmp_path):
+    recipe = pair.read_recipe(pair.RECIPES / "pair.json")
+    for member in recipe["order"]:
+        for job in pair.member_jobs(recipe, member, tmp_path):
+            assert job.rows.removeprefix(f"{tmp_path}/rows-").removesuffix(".npz") in recipe["phases"]
