@@ -16,31 +16,28 @@
  * The candidate that the gate judges is the learned policy as it was at each decision, before it saw that decision's reward, so
  * the estimate is not flattered by having learned from the same rewards.
  */
-import { createBandit, type ArmChange, type Bandit, type Judgement, type Option } from '../../assign/online/index.ts';
-import { judgeChange, Trial, type GateSettings, type Verdict } from '../../assign/online/gate.ts';
+import { createBandit, type Bandit, type Judgement, type Option } from '../../assign/online/index.ts';
 import type { HardLimits } from '../../assign/online/constraints.ts';
-import type { LoggedChoice } from '../../assign/online/off-policy.ts';
 import { drawFrom } from '../../assign/online/propensities.ts';
-import { utilityOf, type Preference } from '../../assign/online/preference.ts';
-import { seededRandom } from '../../system/random.ts';
+import type { Preference } from '../../assign/online/preference.ts';
 import type { TraceRecord } from '../../trace/trace.ts';
+import { Crowd } from './crowd.ts';
+import { inputsOf, reason } from './explanation.ts';
 import { featureNames } from './features.ts';
 import type { Journal, JournalEntry, RewardedEntry } from './journal.ts';
+import { RulePhase, type Phase, type PhaseSettings } from './phase.ts';
 import { armPrior, assumed, type SideQuality } from './prior.ts';
 
 /** How a pilot behaves. */
-export interface PilotSettings {
+export interface PilotSettings extends PhaseSettings {
   /** Share of requests that explore, 0 to 0.5; default 0.05. */
   readonly explore?: number;
   /** Share of requests, 0.01 to 0.5, that the rules keep while the learned policy is in force; default 0.05. */
   readonly holdout?: number;
-  /** Rewards under a rule before anything is explored; default 20. */
-  readonly rewardsMin?: number;
   /** Age of a decision beyond which its reward does not count, in milliseconds; default 7 days. */
   readonly rewardAgeMsMax?: number;
   /** Share of the latest 200 rewards that one caller may hold where there are several; default 0.5. */
   readonly callerShareMax?: number;
-  readonly gate?: GateSettings;
   /** What is believed before the first reward. */
   readonly quality?: SideQuality;
   /** The dual price of the budget now; default 0. */
@@ -65,9 +62,6 @@ export interface PilotQuestion extends About {
   readonly uniform: () => number;
 }
 
-/** The phases. */
-export type Phase = 'rules' | 'explore' | 'learned';
-
 /** What the pilot says. */
 export interface PilotAnswer {
   readonly arm: string;
@@ -80,18 +74,7 @@ export interface PilotAnswer {
 /** What became of a reward. */
 export type RewardFate = 'learned' | 'unknown' | 'repeated' | 'late' | 'invalid' | 'crowded';
 
-interface RuleState {
-  phase: Phase;
-  rewards: number;
-  rows: LoggedChoice[];
-  trial: Trial;
-  why: string;
-}
-
-const rowsMax = 2_000;
 const openMax = 10_000;
-const recentMax = 200;
-const judgeEvery = 25;
 /** Floor of the learned law, so that no arm becomes unknown. */
 const floor = 0.02;
 
@@ -101,18 +84,19 @@ export class Pilot {
   readonly #journal: Journal;
   readonly #bandit: Bandit;
   readonly #usual = new Map<string, number>();
-  readonly #states = new Map<string, RuleState>();
+  readonly #states = new Map<string, RulePhase>();
   /** Decisions whose request has not ended. */
   readonly #open = new Map<string, JournalEntry>();
   /** What became of rewards, by trace, in the order in which they came. */
   readonly #applied = new Map<string, RewardFate>();
-  readonly #recent: string[] = [];
+  readonly #crowd: Crowd;
   #seenMs = 0;
 
   /** @param journal shared by all replicas */
   constructor(settings: PilotSettings, journal: Journal) {
     this.#settings = settings;
     this.#journal = journal;
+    this.#crowd = new Crowd(settings.callerShareMax ?? 0.5);
     this.#bandit = createBandit({ choice: { rule: 'thompson', width: 0.5, explore: floor }, arm: (id) => armPrior(id, settings.quality ?? assumed, this.#usual.get(id)) });
   }
 
@@ -203,9 +187,9 @@ export class Pilot {
     }
   }
 
-  #state(rule: string): RuleState {
+  #state(rule: string): RulePhase {
     let state = this.#states.get(rule);
-    if (state === undefined) this.#states.set(rule, (state = { phase: 'rules', rewards: 0, rows: [], trial: new Trial(), why: 'No rewards have come.' }));
+    if (state === undefined) this.#states.set(rule, (state = new RulePhase(this.#settings)));
     return state;
   }
 
@@ -229,46 +213,9 @@ export class Pilot {
     this.#seenMs = Math.max(this.#seenMs, entry.rewardAtMs);
     if (!(entry.reward >= 0 && entry.reward <= 1) || !fits(entry)) return 'invalid';
     if (entry.rewardAtMs - entry.atMs > (this.#settings.rewardAgeMsMax ?? 7 * 86_400_000)) return 'late';
-    if (this.#crowds(entry.caller)) return 'crowded';
-    this.#advance(entry, this.#bandit.learn({ arm: entry.arm, features: entry.features, reward: entry.reward }));
+    if (this.#crowd.crowds(entry.caller)) return 'crowded';
+    this.#state(entry.rule).advance(entry, this.#bandit.learn({ arm: entry.arm, features: entry.features, reward: entry.reward }));
     return 'learned';
-  }
-
-  /** Whether one more reward of a caller would leave the others too small a say. A sole caller crowds nobody. */
-  #crowds(caller: string): boolean {
-    const own = this.#recent.reduce((sum, each) => sum + Number(each === caller), 0);
-    if (own < this.#recent.length && own + 1 > (this.#settings.callerShareMax ?? 0.5) * Math.max(20, this.#recent.length + 1)) return true;
-    this.#recent.push(caller);
-    if (this.#recent.length > recentMax) this.#recent.shift();
-    return false;
-  }
-
-  #advance(entry: RewardedEntry, changes: readonly ArmChange[]): void {
-    const state = this.#state(entry.rule);
-    const { rewardsMin = 20, gate = {} } = this.#settings;
-    state.rewards++;
-    const utility = Math.max(-1, utilityOf({ quality: entry.reward, costUsd: entry.costUsd ?? 0, latencyMs: 0 }, { qualityUsd: entry.qualityUsd, secondUsd: 0 }));
-    if (changes.some(({ quantity }) => quantity === 'reward')) state.rows = []; // evidence from before a change is none
-    if (state.phase === 'rules' && state.rewards >= rewardsMin) this.#enter(state, 'explore', `${state.rewards} rewards have come.`);
-    if (entry.learned && state.phase === 'learned') {
-      state.trial.add(entry.held, Math.max(0, Math.min(1, utility)));
-      if (state.trial.worse) this.#enter(state, 'explore', 'Rolled back: the learned policy was worse than the rules beside it.');
-      return;
-    }
-    if (entry.learned || state.phase !== 'explore') return;
-    state.rows.push({ reward: utility, propensity: entry.propensity, target: entry.target, modelled: entry.modelled, modelledTarget: entry.modelledTarget });
-    if (state.rows.length > rowsMax) state.rows.shift();
-    if (state.rewards % judgeEvery !== 0) return;
-    const verdict = judgeChange(state.rows, gate, seededRandom(state.rewards));
-    if (verdict.passes) this.#enter(state, 'learned', `The gate let the learned policy pass: ${gains(verdict)}.`);
-    else state.why = `The gate keeps the rules: ${verdict.because}`;
-  }
-
-  #enter(state: RuleState, phase: Phase, why: string): void {
-    state.phase = phase;
-    state.why = why;
-    state.rows = [];
-    state.trial = new Trial();
   }
 }
 
@@ -279,43 +226,4 @@ function fits({ features }: JournalEntry): boolean {
 
 function rounded(features: Float64Array): number[] {
   return Array.from(features, (each) => Math.round(each * 1e4) / 1e4);
-}
-
-function gains({ gain, gainLow, gainHigh, rows }: Verdict): string {
-  return `it gains ${gain.toFixed(3)} (${gainLow.toFixed(3)} to ${gainHigh.toFixed(3)}) on ${rows} decisions`;
-}
-
-function reason({ phase }: RuleState, held: boolean, byRule: boolean): string {
-  if (held) return 'The rules keep a share of requests beside the learned policy.';
-  if (phase === 'learned') return 'The learned policy decides.';
-  return byRule ? 'The rules decide; a small share of requests explores.' : 'This request explores.';
-}
-
-interface Shown {
-  readonly state: RuleState;
-  readonly judgements: readonly Judgement[];
-  readonly law: Float64Array;
-  readonly drawn: number;
-  readonly held: boolean;
-  readonly price: number;
-  readonly features: Float64Array;
-  readonly preference: Preference;
-}
-
-function inputsOf({ state, judgements, law, drawn, held, price, features, preference }: Shown): Record<string, string | number | boolean> {
-  const excluded = judgements.filter(({ excludedBy }) => excludedBy !== undefined).map(({ arm, excludedBy }) => `${arm} (${excludedBy})`);
-  const known = judgements.map(({ arm, quality, deviation, costUsd }) => `${arm} ${quality.toFixed(2)}±${(1.96 * deviation).toFixed(2)} $${Number(costUsd.toPrecision(2))}`);
-  return {
-    phase: state.phase,
-    why: state.why,
-    rewards: state.rewards,
-    propensity: Number((law[drawn] as number).toFixed(4)),
-    law: judgements.map(({ arm }, i) => `${arm} ${(law[i] as number).toFixed(3)}`).join(', '),
-    expected: known.join(', '),
-    ...(excluded.length === 0 ? {} : { excluded: excluded.join(', ') }),
-    ...(held ? { held } : {}),
-    price: Number(price.toPrecision(3)),
-    qualityUsd: preference.qualityUsd,
-    difficulty: Number(((features[1] ?? 0) + 0.5).toFixed(3)),
-  };
 }
