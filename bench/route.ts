@@ -52,16 +52,21 @@ function bench(rows: readonly Row[], weak: string, strong: string, more: Partial
   return benchRoute({ rows, weak, strong, learner, signals: 'prompt', helpers: [], folds: 5, seed: 1, resamples, ...more });
 }
 
+/** What fewer labels give, prompt only. */
+function learningCurve(name: string, rows: readonly Row[], weak: string, strong: string, counts: readonly number[]): void {
+  for (const labels of counts) {
+    const report = bench(rows, weak, strong, { labels, quick: true, resamples: 100 });
+    say(`learning curve, ${name}, ${labels} labels`, `APGR ${report.apgr.toFixed(3)} (${report.apgrLow.toFixed(3)} to ${report.apgrHigh.toFixed(3)})`, report);
+  }
+}
+
 function mmlu(): void {
   const rows = readDataset('routellm-mmlu', root);
   const { weak, strong } = routeLlmPair;
   const few = [1, 2, 3, 4, 5].map((seed) => bench(rows, weak, strong, { labels: 1531, seed, quick: seed > 1, resamples: seed > 1 ? 20 : resamples }));
   const apgrs = few.map(({ apgr }) => apgr);
   say('RouteLLM MMLU, prompt only, 1,531 labels', `mean of five draws **${mean(apgrs).toFixed(3)}** (${apgrs.map((each) => each.toFixed(3)).join(', ')}); first draw ${few[0] === undefined ? '' : figure(few[0])}`, few);
-  for (const labels of [300, 700, 3000, 6000]) {
-    const report = bench(rows, weak, strong, { labels, quick: true, resamples: 100 });
-    say(`learning curve, RouteLLM MMLU, ${labels} labels`, `APGR ${report.apgr.toFixed(3)} (${report.apgrLow.toFixed(3)} to ${report.apgrHigh.toFixed(3)})`, report);
-  }
+  learningCurve('RouteLLM MMLU', rows, weak, strong, [300, 700, 3000, 6000]);
   const folds = bench(rows, weak, strong);
   say('RouteLLM MMLU, prompt only, 5-fold', figure(folds), folds);
 }
@@ -74,6 +79,7 @@ function gsm8k(): void {
     const names = `GSM8K ${weak} -> ${strong}`;
     const prompt = bench(rows, weak, strong);
     say(`${names}, prompt only`, figure(prompt), prompt);
+    learningCurve(names, rows, weak, strong, [150, 300, 600]);
     const answer = bench(rows, weak, strong, { signals: 'answer' });
     say(`${names}, with the weak model's own answer`, figure(answer), answer);
     const consensus = bench(rows, weak, strong, { signals: 'consensus', helpers: ['gemma-2-9b-it', 'Qwen2-7B-Instruct'] });
@@ -174,17 +180,26 @@ function mmluPro(): void {
   say('MMLU-Pro, 5 members, prompt only', `${rows.length} rows; best member ${(100 * all.best).toFixed(2)} % at $${(1000 * (means[4] ?? 0)).toFixed(3)} per 1,000; router at that accuracy **${percent(all.cheaper)} %** cheaper (${percent(cheaper.low)} to ${percent(cheaper.high)}); at that cost ${percent(all.points)} points (${percent(points.low)} to ${percent(points.high)})`, { ...all, cheaperInterval: cheaper, pointsInterval: points });
 }
 
+/** The member of the greatest estimate. */
+function bestOf(estimate: Float64Array, members: readonly string[]): string {
+  return members[estimate.indexOf(Math.max(...estimate))] ?? '';
+}
+
 function llmRouter(): void {
   const [train, test] = [readDataset('llmrouter-train', root), readDataset('llmrouter-test', root)];
   const members = Object.keys(train[0]?.correct ?? {});
+  for (const share of [0.1, 0.25, 0.5]) {
+    const part = train.filter(({ id }) => hashShare(id, 'learning curve') < share);
+    const fitted = learners.get('linear')?.fit(lessonOf(part, { weak: '', strong: '', seed: 1 }, members));
+    if (fitted === undefined) continue;
+    const value = mean(test.map((row) => row.correct[bestOf(fitted.estimate(row.prompt), members)] ?? 0));
+    say(`learning curve, LLMRouter, linear, ${part.length} of ${train.length} rows`, value.toFixed(3), { rows: part.length, value });
+  }
   const lesson = lessonOf(train, { weak: '', strong: '', seed: 1 }, members);
   for (const name of ['linear', 'neighbours', 'reward-distilled', 'contrastive', 'ensemble']) {
     const fitted = learners.get(name)?.fit(lesson);
     if (fitted === undefined) continue;
-    const chosen = test.map((row) => {
-      const estimate = fitted.estimate(row.prompt);
-      return row.correct[members[estimate.indexOf(Math.max(...estimate))] ?? ''] ?? 0;
-    });
+    const chosen = test.map((row) => row.correct[bestOf(fitted.estimate(row.prompt), members)] ?? 0);
     const { low, high } = bootstrap(test.length, (rows) => mean(Array.from(rows, (row) => chosen[row] ?? 0)), 1, resamples);
     const single = Math.max(...members.map((member) => mean(qualityOf(test, member))));
     const oracle = mean(test.map((row) => Math.max(...members.map((member) => row.correct[member] ?? 0))));
