@@ -6,8 +6,9 @@ import type { Router } from './assign/router.ts';
 import type { Config } from './config.ts';
 import type { Prompt } from './exchange.ts';
 import type { Team } from './models/team.ts';
-import { Pacer, TrafficProfile } from './policy/pacing.ts';
+import { Pacer } from './policy/pacing.ts';
 import { memoryLedger, periodOf, Purse, Purses, type Cap, type SpendLedger } from './policy/purse.ts';
+import { Traffic } from './policy/traffic.ts';
 import { autoWith } from './recipes/auto.ts';
 import { promptTokensMax } from './recipes/budget.ts';
 import { memoryJournal } from './recipes/pilot/journal.ts';
@@ -29,6 +30,9 @@ export interface SteeringParts {
 }
 
 const syncEveryMs = 5_000;
+/** Answers that a recipe may ask of one member, about. */
+const samplesUsual = 5;
+const dayMs = 86_400_000;
 
 /** The pilot and the purse of a running Tandem. */
 export class Steering {
@@ -40,12 +44,12 @@ export class Steering {
   readonly #parts: SteeringParts;
   readonly #ledger: SpendLedger;
   readonly #pacer: Pacer | undefined;
-  readonly #profile = new TrafficProfile();
+  readonly #traffic: Traffic;
   /** Worst cases of the requests that run, by trace. */
   readonly #underWay = new Map<string, number>();
   #underWayUsd = 0;
-  /** Dollars that others were granted in a period: in all, and before this process first looked. */
-  readonly #elsewhere = new Map<string, { readonly beforeUsd: number; readonly usd: number }>();
+  /** Dollars that others were granted in a period. */
+  readonly #elsewhereUsd = new Map<string, number>();
   #period = '';
   #timer: NodeJS.Timeout | undefined;
 
@@ -56,11 +60,12 @@ export class Steering {
     this.#ledger = store.ledger ?? memoryLedger();
     const caps: Cap[] = [...(costUsdPerDay === undefined ? [] : [{ period: 'day' as const, costUsd: costUsdPerDay }]), ...(costUsdPerMonth === undefined ? [] : [{ period: 'month' as const, costUsd: costUsdPerMonth }])];
     this.purse = caps.length === 0 ? undefined : new Purses(caps.map((cap) => new Purse(cap, this.#ledger, clock)));
-    this.#pacer = caps.length === 0 ? undefined : new Pacer({}, this.#profile);
+    this.#traffic = new Traffic(store.traffic, config.store.traceDaysMax * dayMs);
+    this.#pacer = caps.length === 0 ? undefined : new Pacer({}, this.#traffic.profile);
     const { learn, explore, holdout, rewardsMin, rewardDaysMax } = config.pilot;
     const bundled = Object.values(config.members).every((member) => member.engine === 'llama' && member.file.startsWith('bundled:'));
     this.#pilot = learn
-      ? new Pilot({ explore, holdout, rewardsMin, rewardAgeMsMax: rewardDaysMax * 86_400_000, quality: bundled ? bundledQuality() : assumed, price: () => this.#pacer?.price ?? 0 }, store.journal ?? memoryJournal())
+      ? new Pilot({ explore, holdout, rewardsMin, rewardAgeMsMax: rewardDaysMax * dayMs, quality: bundled ? bundledQuality() : assumed, price: () => this.#pacer?.price ?? 0 }, store.journal ?? memoryJournal())
       : undefined;
     this.auto = autoWith(this.#pilot, parts.routers?.values().next().value);
   }
@@ -80,14 +85,16 @@ export class Steering {
   /**
    * Leases money for a request before it begins, where dollars are capped: enough for the worst case of all that run, so that none
    * is refused for what others have set aside and will not use.
+   * @param tokensMax of an answer
    * @throws {TandemError} store_failed
    */
-  prepare(traceId: string, prompt: Prompt<string>, answers: number): Promise<void> | undefined {
+  prepare(traceId: string, prompt: Prompt<string>, answers: number, tokensMax: number): Promise<void> | undefined {
     if (this.purse === undefined) return undefined;
     const { team, config, clock } = this.#parts;
-    this.#profile.note(clock.wallMs());
+    this.#traffic.note(clock.wallMs());
     const tokens = promptTokensMax(prompt);
-    const worst = team.members.reduce((sum, { price }) => sum + (price === undefined ? 0 : (tokens * price.inputUsdPerMillionTokens + config.policy.answerTokensMax * price.outputUsdPerMillionTokens) / 1e6), 0);
+    const answerTokens = Math.min(config.policy.answerTokensMax, samplesUsual * tokensMax);
+    const worst = team.members.reduce((sum, { price }) => sum + (price === undefined ? 0 : (tokens * price.inputUsdPerMillionTokens + answerTokens * price.outputUsdPerMillionTokens) / 1e6), 0);
     if (worst === 0) return undefined;
     this.#underWayUsd += worst * answers - (this.#underWay.get(traceId) ?? 0);
     this.#underWay.set(traceId, worst * answers);
@@ -120,33 +127,31 @@ export class Steering {
     return this.#pilot?.reward(traceId, score, source, this.#parts.clock.wallMs());
   }
 
-  /** Takes up what other replicas learned and spent. @throws {TandemError} store_failed */
+  /** Takes up what other replicas learned, spent and served, and lets them have what lies idle here. @throws {TandemError} store_failed */
   async sync(): Promise<void> {
     await this.#pilot?.sync();
+    if (this.purse === undefined) return;
+    await this.purse.rest(this.#underWayUsd);
     const caps = this.#left();
-    for (const name of this.#elsewhere.keys()) if (!caps.some((cap) => cap.name === name)) this.#elsewhere.delete(name);
-    for (const { name, purse } of caps) {
-      const usd = Math.max(0, (await this.#ledger.granted(name)) - purse.heldUsd - purse.spentUsd);
-      this.#elsewhere.set(name, { usd, beforeUsd: this.#elsewhere.get(name)?.beforeUsd ?? usd });
-    }
+    for (const name of this.#elsewhereUsd.keys()) if (!caps.some((cap) => cap.name === name)) this.#elsewhereUsd.delete(name);
+    for (const { name, purse } of caps) this.#elsewhereUsd.set(name, Math.max(0, (await this.#ledger.granted(name)) - purse.heldUsd - purse.spentUsd));
+    await this.#traffic.sync(this.#parts.clock.wallMs());
   }
 
-  /** Gives unused leases back. */
+  /** Gives unused leases back and writes what was counted. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.purse?.close().catch(() => undefined);
+    await this.#traffic.sync(this.#parts.clock.wallMs()).catch(() => undefined);
   }
 
-  /** The caps, the one with the least money a day first; of what is left, this process's share by what it and others spent since it began. */
+  /** The caps, the one with the least money a day first, and what all replicas together have left of each. */
   #left(): { readonly purse: Purse; readonly name: string; readonly leftUsd: number; readonly endMs: number }[] {
     const nowMs = this.#parts.clock.wallMs();
     return (this.purse?.purses ?? [])
       .map((purse) => {
         const { name, endMs } = periodOf(purse.cap.period, nowMs);
-        const { usd, beforeUsd } = this.#elsewhere.get(name) ?? { usd: 0, beforeUsd: 0 };
-        const lately = purse.spentUsd + usd - beforeUsd;
-        const share = usd <= beforeUsd ? 1 : Math.max(0.05, purse.spentUsd / lately);
-        return { purse, name, endMs, leftUsd: (purse.cap.costUsd - purse.spentUsd - usd) * share };
+        return { purse, name, endMs, leftUsd: purse.cap.costUsd - purse.spentUsd - (this.#elsewhereUsd.get(name) ?? 0) };
       })
       .sort((a, b) => a.leftUsd / (a.endMs - nowMs) - b.leftUsd / (b.endMs - nowMs));
   }

@@ -15,8 +15,17 @@
  * The price steers; it limits nothing. The hard cap is kept by `purse.ts`.
  */
 
-const hourMs = 3_600_000;
+/** An hour in milliseconds. */
+export const hourMs = 3_600_000;
 const weekHours = 168;
+
+/** Requests by hour, added up over all replicas. */
+export interface TrafficLog {
+  /** Adds requests to hours, each in one atomic step. @param counts by the hour's beginning, in milliseconds since 1970 @throws {TandemError} store_failed */
+  add(counts: ReadonlyMap<number, number>): Promise<void>;
+  /** Requests of every hour that had any and began at or after a time. @throws {TandemError} store_failed */
+  since(ms: number): Promise<ReadonlyMap<number, number>>;
+}
 
 /** Requests by hour of the week (UTC, Thursday 00:00 first, as 1970 began), learned by exponential smoothing. */
 export class TrafficProfile {
@@ -50,27 +59,31 @@ export class TrafficProfile {
     return sum;
   }
 
-  /** The learned hours, for keeping. */
-  save(): { readonly rates: readonly number[]; readonly seen: readonly number[] } {
-    return { rates: [...this.#rates], seen: [...this.#seen] };
-  }
-
-  /** Goes on from what was kept. */
-  restore({ rates, seen }: ReturnType<TrafficProfile['save']>): void {
-    if (rates.length !== weekHours || seen.length !== weekHours) return;
-    this.#rates.set(rates);
-    this.#seen.set(seen);
+  /** Learns anew from the hours that a log holds; the present hour is not over and teaches nothing. @param counts by the hour's beginning, in milliseconds since 1970 */
+  learn(counts: ReadonlyMap<number, number>, nowMs: number): void {
+    const present = Math.floor(nowMs / hourMs);
+    const hours = [...counts.keys()].map((ms) => Math.floor(ms / hourMs)).filter((hour) => hour < present).sort((a, b) => a - b);
+    this.#rates.fill(0);
+    this.#seen.fill(0);
+    hours.forEach((hour, i) => {
+      this.#learn(hour, counts.get(hour * hourMs) ?? 0);
+      this.#silence(hour, hours[i + 1] ?? present);
+    });
   }
 
   #close(hour: number): void {
     if (hour === this.#hour) return;
     if (this.#hour >= 0) {
       this.#learn(this.#hour, this.#count);
-      // Hours without a request teach too; a gap of over a week says nothing about habits.
-      for (let silent = this.#hour + 1; silent < hour && silent - this.#hour < weekHours; silent++) this.#learn(silent, 0);
+      this.#silence(this.#hour, hour);
     }
     this.#hour = hour;
     this.#count = 0;
+  }
+
+  /** Hours without a request teach too; a gap of over a week says nothing about habits. */
+  #silence(last: number, next: number): void {
+    for (let silent = last + 1; silent < next && silent - last < weekHours; silent++) this.#learn(silent, 0);
   }
 
   #learn(hour: number, count: number): void {

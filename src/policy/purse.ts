@@ -148,11 +148,25 @@ export class Purse {
     this.#spentUsd += costUsd;
   }
 
+  /**
+   * Gives back what is held beyond `keepUsd` (at least one lease), so that other replicas can use it. What the ledger does not
+   * confirm stays granted: the cap errs to the safe side.
+   * @throws {TandemError} store_failed
+   */
+  async rest(keepUsd: number): Promise<void> {
+    this.#turn();
+    await this.#return(this.#heldUsd - Math.max(keepUsd, leaseShare * this.#cap.costUsd));
+  }
+
   /** Gives the unused lease back, at shutdown. */
   async close(): Promise<void> {
-    const [period, usd] = [this.#period, Math.max(0, this.#heldUsd)];
-    this.#heldUsd = 0;
-    if (usd > 0) await this.#ledger.giveBack(period, usd);
+    await this.#return(this.#heldUsd);
+  }
+
+  async #return(usd: number): Promise<void> {
+    if (usd <= 0) return;
+    this.#heldUsd -= usd;
+    await this.#ledger.giveBack(this.#period, usd);
   }
 
   #turn(): void {
@@ -205,6 +219,11 @@ export class Purses {
   /** A call has ended. */
   settle({ parts = [] }: PursesTaken, costUsd: number): void {
     parts.forEach((part, i) => this.purses[i]?.settle(part, costUsd));
+  }
+
+  /** Gives back what is held beyond `keepUsd`, and beyond one lease. @throws {TandemError} store_failed */
+  async rest(keepUsd: number): Promise<void> {
+    for (const purse of this.purses) await purse.rest(keepUsd);
   }
 
   /** Gives unused leases back. */

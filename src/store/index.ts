@@ -11,6 +11,7 @@ import { TraceQueue } from './queue.ts';
 import { deleteBefore, deletedAtOnceMax, feedbackOf, feedbackRow, insertFeedback, insertTrace, selectFeedback, selectSpent, selectSummaries, selectTrace, summaryOf, traceOf, traceRow } from './rows.ts';
 import { openSqlite } from './sqlite.ts';
 import type { Store } from './store.ts';
+import { trafficOn } from './traffic.ts';
 
 export type { Feedback, Store, TraceQuery, TraceSummary } from './store.ts';
 
@@ -58,7 +59,7 @@ export async function openStore(settings: Config['store'], context: StoreContext
 }
 
 async function dropOld(driver: Driver, beforeMs: number): Promise<void> {
-  for (const table of ['traces', 'feedback', 'pilot_journal'] as const) {
+  for (const table of ['traces', 'feedback', 'pilot_journal', 'traffic_hours'] as const) {
     while ((await driver.change(deleteBefore(table, beforeMs))) >= deletedAtOnceMax);
   }
 }
@@ -71,6 +72,7 @@ function storeOn(driver: Driver, queue: TraceQueue, stop: () => void): Store {
   return {
     journal,
     ledger: ledgerOn(driver),
+    traffic: trafficOn(driver),
     writeTrace: (record) => queue.push(record),
     getTrace: async (id) => {
       await settled();

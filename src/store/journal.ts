@@ -12,6 +12,10 @@ const all = `SELECT ${columns.join(', ')}, reward, reward_at_ms, source FROM pil
 
 /** Decisions that wait to be written at most this long, in milliseconds. */
 const flushMs = 50;
+/** Decisions that are kept while the database refuses them; the oldest go first. */
+const waitingMax = 10_000;
+/** How long a reward waits for a decision that another replica has not written yet, in milliseconds. */
+const overtakenMs = 3 * flushMs;
 
 /** The journal, and what it needs at the end. */
 export interface StoredJournal extends Journal {
@@ -24,31 +28,48 @@ export function journalOn(driver: Driver): StoredJournal {
   let waiting: SqlValue[][] = [];
   let timer: NodeJS.Timeout | undefined;
   let underWay: Promise<void> = Promise.resolve();
+  const later = (): void => void (timer ??= setTimeout(() => void flush().catch(() => undefined), flushMs).unref());
+  const write = async (): Promise<void> => {
+    const batch = waiting;
+    waiting = [];
+    if (batch.length === 0) return;
+    try {
+      await driver.insert(insertDecision, batch);
+    } catch (error) {
+      waiting = [...batch, ...waiting].slice(-waitingMax);
+      later();
+      throw error;
+    }
+  };
   const flush = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    const batch = waiting;
-    waiting = [];
-    if (batch.length > 0) underWay = underWay.catch(() => undefined).then(() => driver.insert(insertDecision, batch));
-    return underWay;
+    return (underWay = underWay.catch(() => undefined).then(write));
+  };
+  const give = async (traceId: string, reward: number, source: string, atMs: number): Promise<RewardedEntry | 'repeated' | undefined> => {
+    const changed = await driver.change({ sql: 'UPDATE pilot_journal SET reward = ?, reward_at_ms = ?, source = ? WHERE trace_id = ? AND reward IS NULL', values: [reward, Math.round(atMs), source, traceId] });
+    const [row] = await driver.read({ sql: `${all} WHERE trace_id = ?`, values: [traceId] });
+    if (row === undefined) return undefined;
+    return changed === 1 ? entryOf(row) : 'repeated';
   };
   return {
     flush,
     decided: (entry) => {
       waiting.push(valuesOf(entry));
-      timer ??= setTimeout(() => void flush().catch(() => undefined), flushMs).unref();
+      later();
       return Promise.resolve();
     },
     rewarded: async (traceId, reward, source, atMs) => {
       await flush();
-      const changed = await driver.change({ sql: 'UPDATE pilot_journal SET reward = ?, reward_at_ms = ?, source = ? WHERE trace_id = ? AND reward IS NULL', values: [reward, Math.round(atMs), source, traceId] });
-      const [row] = await driver.read({ sql: `${all} WHERE trace_id = ?`, values: [traceId] });
-      if (row === undefined) return undefined;
-      return changed === 1 ? entryOf(row) : 'repeated';
+      const fate = await give(traceId, reward, source, atMs);
+      if (fate !== undefined) return fate;
+      await new Promise((resolve) => setTimeout(resolve, overtakenMs));
+      return give(traceId, reward, source, atMs);
     },
-    since: async (ms, limit) => {
+    since: async (ms, limit, after = '') => {
       await flush();
-      return (await driver.read({ sql: `${all} WHERE reward_at_ms >= ? ORDER BY reward_at_ms, trace_id LIMIT ?`, values: [Math.floor(ms), limit] })).map(entryOf);
+      const values = [Math.floor(ms), Math.floor(ms), after, limit];
+      return (await driver.read({ sql: `${all} WHERE reward_at_ms >= ? AND (reward_at_ms > ? OR trace_id > ?) ORDER BY reward_at_ms, trace_id LIMIT ?`, values })).map(entryOf);
     },
     latest: async (limit) => {
       await flush();

@@ -158,8 +158,8 @@ export function selectSpent(caller: string, sinceMs: number): Query {
 export const deletedAtOnceMax = 2_000;
 
 /** Removes some of what is older than a time; repeat while it removes `deletedAtOnceMax`. */
-export function deleteBefore(table: 'traces' | 'feedback' | 'pilot_journal', ms: number): Query {
-  const [key, time] = table === 'traces' ? ['id', 'started_at_ms'] : ['trace_id', 'at_ms'];
+export function deleteBefore(table: 'traces' | 'feedback' | 'pilot_journal' | 'traffic_hours', ms: number): Query {
+  const [key, time] = table === 'traces' ? ['id', 'started_at_ms'] : [table === 'traffic_hours' ? 'at_ms' : 'trace_id', 'at_ms'];
   const before = Math.ceil(ms);
   return { sql: `DELETE FROM ${table} WHERE ${time} < ? AND ${key} IN (SELECT ${key} FROM ${table} WHERE ${time} < ? LIMIT ${deletedAtOnceMax})`, values: [before, before] };
 }

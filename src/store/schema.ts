@@ -87,6 +87,11 @@ export const migrations: readonly Migration[] = [
       'CREATE TABLE spend_leases (period TEXT PRIMARY KEY, granted_usd DOUBLE PRECISION NOT NULL)',
     ],
   },
+  {
+    version: 3,
+    about: 'requests by hour, for the pace of the budget',
+    statements: ['CREATE TABLE traffic_hours (at_ms BIGINT PRIMARY KEY, requests BIGINT NOT NULL)'],
+  },
 ];
 
 /** The step that this version of Tandem writes. */

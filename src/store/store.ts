@@ -4,6 +4,7 @@
  * Writing a trace returns at once; it reaches the file within `flushMs`, off the hot path. Killing the process loses at
  * most that much and never damages the store.
  */
+import type { TrafficLog } from '../policy/pacing.ts';
 import type { SpendLedger } from '../policy/purse.ts';
 import type { Journal } from '../recipes/pilot/journal.ts';
 import type { TraceRecord } from '../trace/trace.ts';
@@ -50,6 +51,8 @@ export interface Store {
   readonly journal?: Journal;
   /** Leases of the budget, shared by all replicas. A store without one grants them in the process. */
   readonly ledger?: SpendLedger;
+  /** Requests by hour of all replicas, for the pace of the budget. A store without them keeps them in the process. */
+  readonly traffic?: TrafficLog;
   /** Traces that were dropped since the start because the queue was full. */
   readonly droppedTraces: number;
   /** Resolves when everything queued is in the file. */

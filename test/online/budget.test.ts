@@ -1,8 +1,9 @@
 /** Budgets: the pace, the queue by value density, and the cap that nothing exceeds. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Pacer, TrafficProfile } from '../../src/policy/pacing.ts';
+import { Pacer, TrafficProfile, type TrafficLog } from '../../src/policy/pacing.ts';
 import { memoryLedger, periodOf, Purse, Purses, type SpendLedger } from '../../src/policy/purse.ts';
+import { Traffic } from '../../src/policy/traffic.ts';
 import { DensityQueue, densityOf, type Admission, type Task } from '../../src/policy/value-density.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { Budget } from '../../src/recipes/budget.ts';
@@ -43,10 +44,38 @@ test('the profile of traffic foresees the requests of the evening', () => {
   const real = day(1, monday).length;
   assert.ok(Math.abs(profile.expected(monday, monday + dayMs) / real - 1) < 0.05);
   assert.ok(Math.abs(profile.expected(monday + 18 * 3_600_000, monday + 22 * 3_600_000) / 1200 - 1) < 0.05);
-  const again = new TrafficProfile();
-  again.restore(JSON.parse(JSON.stringify(profile.save())) as ReturnType<TrafficProfile['save']>);
-  assert.equal(again.expected(monday, monday + dayMs), profile.expected(monday, monday + dayMs));
   assert.ok(new TrafficProfile().expected(monday, monday + dayMs) >= 0);
+});
+
+test('the traffic of all replicas is kept: one that starts later foresees what they saw together; a log that fails loses nothing', async () => {
+  const hours = new Map<number, number>();
+  let broken = false;
+  const log: TrafficLog = {
+    add: (counts) => {
+      if (broken) return Promise.reject(new Error('no database'));
+      for (const [hour, count] of counts) hours.set(hour, (hours.get(hour) ?? 0) + count);
+      return Promise.resolve();
+    },
+    since: (ms) => Promise.resolve(new Map([...hours].filter(([hour]) => hour >= ms))),
+  };
+  const replicas = [new Traffic(log, 30 * dayMs), new Traffic(log, 30 * dayMs)];
+  let n = 0;
+  for (let back = 14; back > 0; back--) {
+    for (const { atMs } of day(back, monday - back * dayMs)) {
+      replicas[n % 2]?.note(atMs);
+      if (n++ % 50 !== 0) continue;
+      broken = n % 3 === 0;
+      for (const replica of replicas) await replica.sync(atMs).catch(() => undefined);
+    }
+  }
+  broken = false;
+  for (const replica of replicas) await replica.sync(monday + 60_000);
+  const late = new Traffic(log, 30 * dayMs);
+  await late.sync(monday + 60_000);
+  for (const { profile } of [...replicas, late]) {
+    assert.equal(profile.expected(monday, monday + dayMs), taught().expected(monday, monday + dayMs));
+    assert.ok(Math.abs(profile.expected(monday + 18 * 3_600_000, monday + 22 * 3_600_000) / 1200 - 1) < 0.05);
+  }
 });
 
 test('pacing that looks ahead gains more than first come first served and than an even spread over time', () => {
@@ -155,6 +184,23 @@ test('the hard cap is never exceeded: random calls, costs up to the worst case, 
     assert.ok(refused > 0 && spent > 0.5 * capUsd, 'the cap was reached');
     for (const purse of purses) await purse.close();
   }
+});
+
+test('a lease that lies idle goes back, so that another replica can use it', async () => {
+  const clock = clockFrom(monday);
+  const ledger = memoryLedger();
+  const [idle, busy] = [new Purse({ period: 'day', costUsd: 1 }, ledger, clock), new Purse({ period: 'day', costUsd: 1 }, ledger, clock)];
+  await idle.prepare(0.9);
+  const taken = idle.take(0.3);
+  await busy.prepare(0.5);
+  assert.throws(() => busy.take(0.5), { code: 'budget_exhausted' });
+  await idle.rest(0.1);
+  assert.ok(Math.abs(idle.heldUsd - 0.1) < 1e-9, 'what runs keeps its money');
+  await busy.prepare(0.5);
+  busy.settle(busy.take(0.5), 0.5);
+  idle.settle(taken, 0.3);
+  await idle.rest(0);
+  assert.ok(Math.abs(idle.heldUsd - 0.02) < 1e-9, 'one lease stays');
 });
 
 test('a new day brings new money, and what was set aside yesterday cannot be used today', async () => {

@@ -9,15 +9,23 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { pilotFeatures } from '../../src/recipes/pilot/features.ts';
-import type { JournalEntry } from '../../src/recipes/pilot/journal.ts';
+import type { JournalEntry, RewardedEntry } from '../../src/recipes/pilot/journal.ts';
 import { Pilot } from '../../src/recipes/pilot/pilot.ts';
+import { TandemError } from '../../src/errors.ts';
+import { periodOf } from '../../src/policy/purse.ts';
+import type { SqlValue } from '../../src/store/driver.ts';
 import { openStore } from '../../src/store/index.ts';
+import { journalOn } from '../../src/store/journal.ts';
 import type { Store } from '../../src/store/store.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { seededRandom } from '../../src/system/random.ts';
 import type { TraceRecord } from '../../src/trace/trace.ts';
 import { coin } from '../online/made-up.ts';
 import { clockAt, nowMs, settings } from '../store/contract.ts';
+import { capUsd, sharedConfig } from './shared-config.ts';
+import { asked, decisionOf, world } from './world.ts';
 
+const gateway = fileURLToPath(new URL('./runtime-child.ts', import.meta.url));
 const child = fileURLToPath(new URL('./replica-child.ts', import.meta.url));
 const features = pilotFeatures({ messages: [{ role: 'user', content: 'hello' }] }, {});
 const arms = ['cascade', 'large'].map((id) => ({ id, costUsdMax: 0.001, usualCostUsd: 0.0001, places: ['device'] }));
@@ -77,11 +85,86 @@ async function race(place: Place): Promise<void> {
   await store.close();
 }
 
-test('on one SQLite file: three processes lease and reward; two pilots and a restarted one know the same rewards', { timeout: 120_000 }, async (t) => {
+interface Told {
+  readonly spentUsd: number;
+  readonly fates: Readonly<Record<string, number>>;
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+/** Whole gateways, each a process of its own: they share the cap and what was learned. */
+async function gateways(place: Place): Promise<void> {
+  const asksEach = 90;
+  const told = await Promise.all([1, 2, 3].map(async (seed) => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=tandem-source', '--no-warnings', gateway, place.path, place.url, String(seed), String(asksEach)], { timeout: 90_000 });
+    return JSON.parse(stdout) as Told;
+  }));
+  const sum = (of: (each: Told) => number): number => told.reduce((total, each) => total + of(each), 0);
+  const spentUsd = sum((each) => each.spentUsd);
+  assert.ok(spentUsd <= capUsd, `spent ${spentUsd} of ${capUsd}`);
+  assert.ok(spentUsd > 0.85 * capUsd, `the cap was reached: ${spentUsd} of ${capUsd}`);
+  const refused = sum((each) => each.refused['budget_exhausted'] ?? 0);
+  assert.ok(refused > 0, 'the cap refused some');
+  const learned = sum(({ fates }) => (fates['learned'] ?? 0) + (fates['crowded'] ?? 0));
+  assert.equal(learned + refused, 3 * asksEach, JSON.stringify(told));
+  assert.equal(sum(({ fates }) => fates['repeated'] ?? 0), learned, 'the second judgement of each never counted');
+  const later = await world({ clock: Object.assign({ now: 0 }, systemClock), storePath: place.path, env: place.url === '' ? {} : { DATABASE_URL: place.url }, config: sharedConfig });
+  const journal = (await later.store.journal?.latest(1_000)) ?? [];
+  assert.equal(journal.length, learned, 'every reward is in the journal');
+  const hours = (await later.store.traffic?.since(0)) ?? new Map<number, number>();
+  assert.equal([...hours.values()].reduce((total, each) => total + each, 0), 3 * asksEach, 'and every request in the log of traffic');
+  const known = Number(decisionOf(await asked(later, 'Hello?')).inputs['rewards']);
+  assert.equal(known, journal.filter(({ rule }) => rule === 'balanced').length, 'a process that starts later knows what all of them were told');
+  const granted = (await later.store.ledger?.granted(periodOf('day', later.clock.wallMs()).name)) ?? 0;
+  assert.ok(granted >= spentUsd - 1e-9 && granted <= capUsd, `granted ${granted}, spent ${spentUsd}`);
+  await later.close();
+}
+
+test('a reward that overtakes its decision from another replica waits for it, and pages of the journal leave nothing out', { timeout: 60_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-journal-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const place = { path: join(folder, 'journal.sqlite'), url: '' };
+  const [here, there] = [await open(place), await open(place)];
+  const [decider, judge] = [here.journal ?? assert.fail(), there.journal ?? assert.fail()];
+  void decider.decided(entry(1)); // not written yet
+  assert.equal((await judge.rewarded('t1', 1, 'thumb', nowMs) as RewardedEntry).arm, 'large');
+  for (let n = 2; n < 60; n++) await decider.decided(entry(n));
+  for (let n = 2; n < 60; n++) await decider.rewarded(`t${n}`, 1, 'thumb', nowMs + Math.floor(n / 20)); // many at one moment
+  const seen: string[] = [];
+  for (let [fromMs, after] = [nowMs, '']; ; ) {
+    const page = await judge.since(fromMs, 7, after);
+    seen.push(...page.map(({ traceId }) => traceId));
+    const last = page.at(-1);
+    if (last === undefined) break;
+    [fromMs, after] = [last.rewardAtMs, last.traceId];
+  }
+  assert.deepEqual([seen.length, new Set(seen).size], [59, 59]);
+  for (const store of [here, there]) await store.close();
+});
+
+test('decisions that the database refuses are kept and written later', async () => {
+  const rows: string[] = [];
+  let broken = true;
+  const driver = {
+    insert: (_: string, batch: readonly (readonly SqlValue[])[]) => (broken ? Promise.reject(new TandemError('store_failed', { message: 'no database' })) : (rows.push(...batch.map(([id]) => String(id))), Promise.resolve())),
+    read: () => Promise.resolve([]),
+    change: () => Promise.resolve(0),
+    close: () => Promise.resolve(),
+  };
+  const journal = journalOn(driver);
+  for (const n of [1, 2]) await journal.decided(entry(n));
+  await assert.rejects(journal.flush(), { code: 'store_failed' });
+  await journal.decided(entry(3));
+  broken = false;
+  await journal.flush();
+  assert.deepEqual(rows, ['t1', 't2', 't3']);
+});
+
+test('on one SQLite file: three processes lease and reward; two pilots and a restarted one know the same rewards; three gateways share cap and knowledge', { timeout: 120_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-replicas-'));
   t.after(() => rmSync(folder, { recursive: true }));
   await race({ path: join(folder, 'race.sqlite'), url: '' });
   await learnTogether({ path: join(folder, 'learn.sqlite'), url: '' });
+  await gateways({ path: join(folder, 'gateways.sqlite'), url: '' });
 });
 
 const server = process.env['TANDEM_TEST_POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.1:5432/test';
@@ -89,7 +172,7 @@ const admin = new pg.Client({ connectionString: server, connectionTimeoutMillis:
 const unreachable = await admin.connect().then(() => false as const, () => 'no Postgres server at 127.0.0.1:5432 (set TANDEM_TEST_POSTGRES_URL)');
 
 test('on one Postgres database: the same', { skip: unreachable, timeout: 120_000 }, async () => {
-  for (const [name, work] of [['race', race], ['learn', learnTogether]] as const) {
+  for (const [name, work] of [['race', race], ['learn', learnTogether], ['gateways', gateways]] as const) {
     const schema = `tandem_test_pilot_${process.pid}_${name}`;
     await admin.query(`CREATE SCHEMA ${schema}`);
     try {

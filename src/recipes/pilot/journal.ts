@@ -53,8 +53,12 @@ export interface Journal {
    * @throws {TandemError} store_failed
    */
   rewarded(traceId: string, reward: number, source: string, atMs: number): Promise<RewardedEntry | 'repeated' | undefined>;
-  /** Rewarded decisions whose reward came at or after a time, in the order in which rewards came. @throws {TandemError} store_failed */
-  since(rewardAtMs: number, limit: number): Promise<readonly RewardedEntry[]>;
+  /**
+   * Rewarded decisions whose reward came at or after a time, in the order in which rewards came, then of their traces.
+   * @param after of those whose reward came at that very time, only traces that follow this one: the next page
+   * @throws {TandemError} store_failed
+   */
+  since(rewardAtMs: number, limit: number, after?: string): Promise<readonly RewardedEntry[]>;
   /** The latest rewarded decisions, oldest first. @throws {TandemError} store_failed */
   latest(limit: number): Promise<readonly RewardedEntry[]>;
 }
@@ -62,7 +66,7 @@ export interface Journal {
 /** A journal in memory, for one process that keeps nothing. @param entriesMax oldest go first */
 export function memoryJournal(entriesMax = 20_000): Journal {
   const entries = new Map<string, JournalEntry | RewardedEntry>();
-  const rewarded = (): RewardedEntry[] => [...entries.values()].filter((entry) => 'reward' in entry).sort((a, b) => a.rewardAtMs - b.rewardAtMs);
+  const rewarded = (): RewardedEntry[] => [...entries.values()].filter((entry) => 'reward' in entry).sort((a, b) => a.rewardAtMs - b.rewardAtMs || (a.traceId < b.traceId ? -1 : 1));
   return {
     decided: (entry) => {
       if (!entries.has(entry.traceId)) entries.set(entry.traceId, entry);
@@ -78,7 +82,7 @@ export function memoryJournal(entriesMax = 20_000): Journal {
       entries.set(traceId, full);
       return Promise.resolve(full);
     },
-    since: (ms, limit) => Promise.resolve(rewarded().filter(({ rewardAtMs }) => rewardAtMs >= ms).slice(0, limit)),
+    since: (ms, limit, after = '') => Promise.resolve(rewarded().filter(({ rewardAtMs, traceId }) => rewardAtMs > ms || (rewardAtMs === ms && traceId > after)).slice(0, limit)),
     latest: (limit) => Promise.resolve(rewarded().slice(-limit)),
   };
 }

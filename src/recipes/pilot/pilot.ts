@@ -75,6 +75,8 @@ export interface PilotAnswer {
 export type RewardFate = 'learned' | 'unknown' | 'repeated' | 'late' | 'invalid' | 'crowded';
 
 const openMax = 10_000;
+/** Rewards that one read of the journal takes. */
+const pageMax = 5_000;
 /** Floor of the learned law, so that no arm becomes unknown. */
 const floor = 0.02;
 
@@ -87,6 +89,8 @@ export class Pilot {
   readonly #states = new Map<string, RulePhase>();
   /** Decisions whose request has not ended. */
   readonly #open = new Map<string, JournalEntry>();
+  /** Requests that ended here, whose cost and time are known. */
+  readonly #ended = new Map<string, true>();
   /** What became of rewards, by trace, in the order in which they came. */
   readonly #applied = new Map<string, RewardFate>();
   readonly #crowd: Crowd;
@@ -151,6 +155,7 @@ export class Pilot {
     if (entry === undefined) return undefined;
     this.#open.delete(id);
     if (outcome !== 'ok') return undefined;
+    note(this.#ended, id, true, 4 * openMax);
     const full: JournalEntry = { ...entry, latencyMs: durationMs, ...(usage.priceKnown === false ? {} : { costUsd: usage.costUsd }) };
     this.#bandit.learn({ arm: entry.arm, features: entry.features, latencyMs: durationMs, ...(full.costUsd === undefined || full.costUsd === 0 ? {} : { costUsd: full.costUsd }) });
     return this.#journal.decided(full);
@@ -166,25 +171,33 @@ export class Pilot {
     if (found === undefined) return 'unknown';
     if (found === 'repeated') return 'repeated';
     // A sync that ran meanwhile may have read it already.
-    return this.#applied.get(traceId) ?? this.#learn(found);
+    return this.#applied.get(traceId) ?? this.#takeUp(found);
   }
 
-  /** Learns what other replicas were told since the last time. @throws {TandemError} store_failed */
+  /** Learns what other replicas were told, and what it cost them, since the last time. @throws {TandemError} store_failed */
   async sync(): Promise<number> {
     // Clocks of replicas differ and writes overtake each other: a minute is read again, and what is known is skipped.
-    const entries = await this.#journal.since(this.#seenMs - 60_000, 5_000);
-    let count = 0;
-    for (const entry of entries) if (!this.#applied.has(entry.traceId) && this.#learn(entry) === 'learned') count++;
-    return count;
+    let [fromMs, after, count] = [this.#seenMs - 60_000, '', 0];
+    for (;;) {
+      const entries = await this.#journal.since(fromMs, pageMax, after);
+      for (const entry of entries) if (this.#takeUp(entry) === 'learned') count++;
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < pageMax) return count;
+      [fromMs, after] = [last.rewardAtMs, last.traceId];
+    }
   }
 
   /** Takes up what the journal holds, at the start. @throws {TandemError} store_failed */
   async restore(limit = 5_000): Promise<void> {
-    for (const entry of await this.#journal.latest(limit)) {
-      if (!fits(entry)) continue;
-      this.#bandit.learn({ arm: entry.arm, features: entry.features, ...(entry.latencyMs === undefined ? {} : { latencyMs: entry.latencyMs }), ...(entry.costUsd === undefined || entry.costUsd === 0 ? {} : { costUsd: entry.costUsd }) });
-      this.#learn(entry);
-    }
+    for (const entry of await this.#journal.latest(limit)) this.#takeUp(entry);
+  }
+
+  /** Learns from a rewarded decision; from its cost and time as well, where another replica saw them. */
+  #takeUp(entry: RewardedEntry): RewardFate {
+    const { traceId, arm, features, latencyMs, costUsd } = entry;
+    if (this.#applied.has(traceId)) return 'repeated';
+    if (!this.#ended.has(traceId) && fits(entry)) this.#bandit.learn({ arm, features, ...(latencyMs === undefined ? {} : { latencyMs }), ...(costUsd === undefined || costUsd === 0 ? {} : { costUsd }) });
+    return this.#learn(entry);
   }
 
   #state(rule: string): RulePhase {
@@ -194,18 +207,13 @@ export class Pilot {
   }
 
   #remember(entry: JournalEntry): void {
-    if (this.#open.has(entry.traceId)) return;
-    this.#open.set(entry.traceId, entry);
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > openMax && oldest !== undefined) this.#open.delete(oldest);
+    if (!this.#open.has(entry.traceId)) note(this.#open, entry.traceId, entry, openMax);
   }
 
   #learn(entry: RewardedEntry): RewardFate {
     if (this.#applied.has(entry.traceId)) return 'repeated';
     const fate = this.#apply(entry);
-    this.#applied.set(entry.traceId, fate);
-    const [oldest] = this.#applied.keys();
-    if (this.#applied.size > 4 * openMax && oldest !== undefined) this.#applied.delete(oldest);
+    note(this.#applied, entry.traceId, fate, 4 * openMax);
     return fate;
   }
 
@@ -222,6 +230,13 @@ export class Pilot {
 /** Whether a decision was noted by a version with the same features. */
 function fits({ features }: JournalEntry): boolean {
   return features.length === featureNames.length && features.every(Number.isFinite);
+}
+
+/** Remembers; the oldest goes when there are too many. */
+function note<T>(known: Map<string, T>, traceId: string, value: T, atMost: number): void {
+  known.set(traceId, value);
+  const [oldest] = known.keys();
+  if (known.size > atMost && oldest !== undefined) known.delete(oldest);
 }
 
 function rounded(features: Float64Array): number[] {
