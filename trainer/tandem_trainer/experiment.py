@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("objectives",)
+NAMES = ("objectives", "bundled")
 
 
 def register(commands: Any) -> None:
