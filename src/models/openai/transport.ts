@@ -7,6 +7,7 @@
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import { TandemError } from '../../errors.ts';
+import { atTurnEnd } from '../../system/turn.ts';
 import { malformed, retryAfterMs, timedOut, truncated, unreachable } from './failure.ts';
 import type { TimeoutName } from './failure.ts';
 
@@ -263,9 +264,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #signalChange(): void {
-    const wake = this.#wake;
+    if (this.#wake === undefined) return;
+    atTurnEnd(this.#wake);
     this.#wake = undefined;
-    wake?.();
   }
 }
 
