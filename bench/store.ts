@@ -10,6 +10,7 @@ import { openStore } from '../src/store/index.ts';
 import type { Store } from '../src/store/store.ts';
 import { systemClock } from '../src/system/clock.ts';
 import { systemRandom } from '../src/system/random.ts';
+import { newTraceId } from '../src/trace/trace-id.ts';
 import { Trace, type TraceRecord } from '../src/trace/trace.ts';
 
 const perSecond = 4_000;
@@ -17,7 +18,7 @@ const seconds = 5;
 const usage = { promptTokens: 10, cachedPromptTokens: 0, completionTokens: 20, costUsd: 0.001, energyJ: 1, energySource: 'estimated' as const, bytesUp: 10, bytesDown: 20 };
 
 function makeTrace(): TraceRecord {
-  const trace = new Trace(systemRandom.hex(16), systemClock, { surface: 'chat', requestedModel: 'large' });
+  const trace = new Trace(newTraceId(systemClock.wallMs(), systemRandom), systemClock, { surface: 'chat', requestedModel: 'large' });
   for (const stage of ['admit', 'guard-input', 'privacy-mask']) trace.root.child(stage, 'stage').end();
   const recipe = trace.root.child('large', 'recipe');
   const call = recipe.child('call large', 'call', { member: 'large', place: 'cloud', model: 'm' });

@@ -24,6 +24,7 @@ import { Steering } from './steering.ts';
 import { openStore } from './store/index.ts';
 import type { Store } from './store/store.ts';
 import { createExporter, createMeter, type Exporter, type Meter } from './trace/index.ts';
+import { newTraceId } from './trace/trace-id.ts';
 import { Trace, type TraceRecord } from './trace/trace.ts';
 
 /** A model id that the gateway serves, and what stands behind it. */
@@ -260,7 +261,8 @@ class TandemRuntime implements Runtime {
 
   #begin(surface: string, model: string, traceId?: string): Trace {
     if (this.#closing !== undefined) throw new TandemError('shutting_down', { message: 'This Tandem is closing.' });
-    return new Trace(traceId ?? this.#built.random.hex(16), this.#built.clock, { surface, requestedModel: model });
+    const { clock, random } = this.#built;
+    return new Trace(traceId ?? newTraceId(clock.wallMs(), random), clock, { surface, requestedModel: model });
   }
 
   #finish(trace: Trace, error: unknown): void {

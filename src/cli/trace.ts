@@ -22,7 +22,7 @@ interface TraceOptions {
 
 /** Defines the command. */
 export const define: DefineCommand = (command, terminal) => {
-  configOption(command.argument('[id]', 'trace id, its first 6 or more digits, or last; without it, recent traces are listed'))
+  configOption(command.argument('[id]', 'trace id, its first or last 6 or more digits, or last; without it, recent traces are listed'))
     .option('-l, --limit <n>', 'how many to list', whole(1, 1000), 20)
     .option('-r, --recipe <id>', 'list only traces of this recipe')
     .option('--outcome <code>', 'list only traces that ended so: ok, or an error code')
@@ -69,9 +69,9 @@ async function find(store: Store, id: string): Promise<TraceRecord> {
   }
   if (!/^[0-9a-f]{6,32}$/.test(wanted)) fail('usage', `A trace id is 6 to 32 hex digits, or last; this is ${id.length} characters.`);
   if (wanted.length === 32) return full(store, wanted);
-  const matches = (await store.listTraces({ limit: 1000 })).filter((each) => each.id.startsWith(wanted));
-  if (matches.length > 1) fail('usage', `${matches.length} of the latest 1000 traces begin with ${wanted}; give more digits.`);
-  return full(store, matches[0]?.id ?? fail('trace_not_found', `None of the latest 1000 traces begins with ${wanted}.`));
+  const matches = (await store.listTraces({ limit: 1000 })).filter((each) => each.id.startsWith(wanted) || each.id.endsWith(wanted));
+  if (matches.length > 1) fail('usage', `${matches.length} of the latest 1000 traces begin or end with ${wanted}; give more digits, or the last ones.`);
+  return full(store, matches[0]?.id ?? fail('trace_not_found', `None of the latest 1000 traces begins or ends with ${wanted}.`));
 }
 
 async function full(store: Store, id: string): Promise<TraceRecord> {

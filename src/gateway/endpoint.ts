@@ -7,6 +7,7 @@ import { TandemError } from '../errors.ts';
 import type { Running } from '../tandem.ts';
 import type { Bag } from '../system/bag.ts';
 import type { Trace } from '../trace/trace.ts';
+import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
 import { collect, type Collected } from './collect.ts';
 import { explanation } from './explanation.ts';
@@ -56,7 +57,8 @@ export async function answerCall<D extends Draft>(endpoint: Endpoint<D>, runtime
   const draft = endpoint.read(await call.readJson());
   const model = finishDraft(draft, runtime.config.defaultModel);
   const request = received(draft, endpoint.surface, model, call.key);
-  const about: About = { id: runtime.random.hex(16), createdS: Math.floor(runtime.clock.wallMs() / 1000), model };
+  const nowMs = runtime.clock.wallMs();
+  const about: About = { id: newTraceId(nowMs, runtime.random), createdS: Math.floor(nowMs / 1000), model };
   call.traceId = about.id;
   if (draft.stream) await streamAnswer(endpoint, runtime, streams, call, draft, request, about);
   else await wholeAnswer(endpoint, runtime, call, draft, request, about);
