@@ -159,6 +159,10 @@ const policy = z
     totalMsMax: ms(600_000, 'Time that a request may take.'),
     costUsdPerDay: z.number().min(0).optional().describe('Dollars that all requests together may cost a day (UTC), over all replicas that share a store. Default: unlimited.'),
     costUsdPerMonth: z.number().min(0).optional().describe('Dollars that all requests together may cost a month (UTC), over all replicas that share a store. Default: unlimited.'),
+    paidFirst: z
+      .enum(['value', 'arrival'])
+      .default('value')
+      .describe('Who gets the dollars of costUsdPerDay and costUsdPerMonth while they are short: `value`: those requests to `tandem/auto` that are expected to gain most for a dollar (needs pilot.learn; docs/pilot.md); `arrival`: whoever comes first.'),
     answerTokensMax: z.number().int().min(1).default(4_096).describe('Answer tokens that a request may ask for.'),
     answerTokensDefault: z.number().int().min(1).default(512).describe('Answer tokens when the request says nothing.'),
   })

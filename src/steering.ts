@@ -6,6 +6,7 @@ import type { Router } from './assign/router.ts';
 import type { Config } from './config.ts';
 import type { Prompt } from './exchange.ts';
 import type { Team } from './models/team.ts';
+import { PaidAdmission } from './policy/paid-admission.ts';
 import { Pacer } from './policy/pacing.ts';
 import { memoryLedger, periodOf, Purse, Purses, type Cap, type SpendLedger } from './policy/purse.ts';
 import { Traffic } from './policy/traffic.ts';
@@ -44,6 +45,7 @@ export class Steering {
   readonly #parts: SteeringParts;
   readonly #ledger: SpendLedger;
   readonly #pacer: Pacer | undefined;
+  readonly #paid: PaidAdmission | undefined;
   readonly #traffic: Traffic;
   /** Worst cases of the requests that run, by trace. */
   readonly #underWay = new Map<string, number>();
@@ -67,7 +69,8 @@ export class Steering {
     this.#pilot = learn
       ? new Pilot({ explore, holdout, rewardsMin, rewardAgeMsMax: rewardDaysMax * dayMs, quality: bundled ? bundledQuality() : assumed, price: () => this.#pacer?.price ?? 0 }, store.journal ?? memoryJournal())
       : undefined;
-    this.auto = autoWith(this.#pilot, parts.routers?.values().next().value);
+    this.#paid = this.purse === undefined || config.policy.paidFirst === 'arrival' ? undefined : new PaidAdmission(this.purse, () => this.price, clock);
+    this.auto = autoWith(this.#pilot, parts.routers?.values().next().value, this.#paid);
   }
 
   /** Builds it, and takes up what was learned before. @throws {TandemError} store_failed */
@@ -135,6 +138,7 @@ export class Steering {
     const caps = this.#left();
     for (const name of this.#elsewhereUsd.keys()) if (!caps.some((cap) => cap.name === name)) this.#elsewhereUsd.delete(name);
     for (const { name, purse } of caps) this.#elsewhereUsd.set(name, Math.max(0, (await this.#ledger.granted(name)) - purse.heldUsd - purse.spentUsd));
+    this.#paid?.refilled();
     await this.#traffic.sync(this.#parts.clock.wallMs());
   }
 

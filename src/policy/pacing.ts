@@ -124,6 +124,9 @@ export class Pacer {
   readonly #settings: PacerSettings;
   readonly #profile: TrafficProfile;
   #price = 0;
+  /** Sum of the prices of the period's requests, and their number. */
+  #prices = 0;
+  #requests = 0;
 
   /** @param profile shared by the budgets of one gateway; whoever owns it notes the requests */
   constructor(settings: PacerSettings, profile: TrafficProfile) {
@@ -148,10 +151,13 @@ export class Pacer {
     // One dear request may not move the price by more than a few steps.
     const pull = target > 0 ? Math.max(-1, Math.min(4, costUsd / target - 1)) : 4;
     this.#price = Math.max(0, Math.min(priceMax, (this.#price + 1) * Math.exp(step * pull) - 1));
+    this.#prices += this.#price;
+    this.#requests++;
   }
 
-  /** A new period begins: money is as plentiful as planned. */
+  /** A new period begins: a dollar is as dear as it was in the mean of the last one. */
   begin(): void {
-    this.#price = 0;
+    if (this.#requests > 0) this.#price = this.#prices / this.#requests;
+    [this.#prices, this.#requests] = [0, 0];
   }
 }

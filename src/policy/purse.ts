@@ -74,6 +74,7 @@ export class Purse {
   readonly #clock: Clock;
   #period: string;
   #heldUsd = 0;
+  #asideUsd = 0;
   #spentUsd = 0;
   #leasing: Promise<void> | undefined;
   #empty = false;
@@ -89,6 +90,12 @@ export class Purse {
   get heldUsd(): number {
     this.#turn();
     return this.#heldUsd;
+  }
+
+  /** Dollars that running calls have set aside. */
+  get asideUsd(): number {
+    this.#turn();
+    return this.#asideUsd;
   }
 
   /** Dollars that this process spent in the period. */
@@ -137,6 +144,7 @@ export class Purse {
       fail('budget_exhausted', { message: `All models together may cost ${this.#cap.costUsd} dollars a ${this.#cap.period}; too little is left for this call.`, retryAfterMs: Math.max(1_000, endMs - this.#clock.wallMs()) });
     }
     this.#heldUsd -= costUsd;
+    this.#asideUsd += costUsd;
     return { period: this.#period, costUsd };
   }
 
@@ -145,6 +153,7 @@ export class Purse {
     this.#turn();
     if (taken.period !== this.#period) return;
     this.#heldUsd += taken.costUsd - costUsd;
+    this.#asideUsd -= taken.costUsd;
     this.#spentUsd += costUsd;
   }
 
@@ -174,6 +183,7 @@ export class Purse {
     if (name === this.#period) return;
     this.#period = name;
     this.#heldUsd = 0;
+    this.#asideUsd = 0;
     this.#spentUsd = 0;
     this.#empty = false;
   }
@@ -197,6 +207,11 @@ export class Purses {
   /** Dollars that can be set aside under every cap. */
   get heldUsd(): number {
     return Math.min(...this.purses.map(({ heldUsd }) => heldUsd));
+  }
+
+  /** Dollars under every cap for calls that were promised so much in all: what is held, and what they have set aside of it. */
+  usableUsd(promisedUsd: number): number {
+    return Math.min(...this.purses.map(({ heldUsd, asideUsd }) => heldUsd + Math.min(asideUsd, promisedUsd)));
   }
 
   /** Takes leases where too little is held. @throws {TandemError} store_failed */

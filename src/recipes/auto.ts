@@ -28,7 +28,8 @@ import { promptTokensMax, promptTokensOf } from './budget.ts';
 import { noKnobs } from './knobs.ts';
 import { armsOf, membersOf, usualCostUsd, worstCostUsd, type Arm } from './pilot/arms.ts';
 import { pilotFeatures } from './pilot/features.ts';
-import type { About, Pilot, PilotAnswer } from './pilot/pilot.ts';
+import { whenAdmitted, type PaidQueue } from './pilot/paid.ts';
+import type { About, ArmOffer, Pilot, PilotAnswer } from './pilot/pilot.ts';
 import type { Recipe, RecipeContext } from './recipe.ts';
 
 type Rule = 'private' | Policy['objective'];
@@ -50,8 +51,9 @@ const roomyMs = 60_000;
 /**
  * `tandem/auto` with a pilot that learns; without one, by the rules alone.
  * @param router a trained router whose estimate the pilot may use
+ * @param paid who gets the dollars of a capped budget while they are short; undefined: whoever comes first
  */
-export function autoWith(pilot?: Pilot, router?: Router): Recipe {
+export function autoWith(pilot?: Pilot, router?: Router, paid?: PaidQueue): Recipe {
   return {
     id: 'auto',
     summary: 'Picks recipe, knobs and members by the policy: by documented rules, and by what rewards have taught, once that has proved itself.',
@@ -61,25 +63,25 @@ export function autoWith(pilot?: Pilot, router?: Router): Recipe {
       { title: 'MixLLM: Dynamic Routing in Mixed Large Language Models', ref: 'arXiv:2502.18482' },
       { title: 'Life-Cycle Routing Vulnerabilities of LLM Router', ref: 'arXiv:2503.08704' },
     ],
-    rows: [2, 9, 36, 37, 244],
-    primitives: ['P01', 'P03'],
+    rows: [2, 3, 9, 36, 37, 244],
+    primitives: ['P01', 'P03', 'P15'],
     needs: [],
     knobs: noKnobs,
     carries: { tools: true, formats: true, logprobs: true, attachments: true },
-    run: (prompt, context) => run(prompt, context, pilot, router),
+    run: (prompt, context) => run(prompt, context, pilot, router, paid),
   };
 }
 
 /** `tandem/auto` by the rules alone. */
 export const auto: Recipe = autoWith();
 
-function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | undefined, router: Router | undefined): AsyncIterable<Part> {
+function run(prompt: Veiled, context: RecipeContext<unknown>, pilot: Pilot | undefined, router: Router | undefined, paid: PaidQueue | undefined): AsyncIterable<Part> {
   const { policy } = context;
   const rule: Rule = policy.privacyClass === 'confidential' ? 'private' : policy.objective;
   const team = rule === 'private' ? context.team.restrictedTo(({ model }) => model.place !== 'cloud') : context.team;
   if (team.members.length === 0) fail('policy_violated', 'The objective private leaves no member: all of them are in the cloud.');
   if (pilot === undefined) return byRules(rule, team, context);
-  if (pilot.phase(rule).phase !== 'rules') return byPilot({ rule, team, prompt, pilot, router }, context);
+  if (pilot.phase(rule).phase !== 'rules' || paid !== undefined) return byPilot({ rule, team, prompt, pilot, router, paid }, context);
   return byRules(rule, team, context, (arm) => pilot.follow({ ...aboutOf(prompt, context, router), rule, arm }));
 }
 
@@ -112,32 +114,76 @@ interface Flight {
   readonly prompt: Veiled;
   readonly pilot: Pilot;
   readonly router: Router | undefined;
+  readonly paid: PaidQueue | undefined;
 }
 
-function byPilot({ rule, team, prompt, pilot, router }: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
-  const { policy, span, sampling, random } = context;
-  const unfit: string[] = [];
-  const arms: Arm[] = [];
-  for (const arm of armsOf(preferences[rule], team)) {
-    const why = unsuitedTo(arm.recipe, team) ?? notFit(arm, context);
-    if (why !== undefined) unfit.push(`${arm.id} (${why})`);
-    else arms.push(arm);
-  }
-  if (arms.length === 0) return byRules(rule, team, context);
+/** An arm, and what is known of it before it is tried. */
+type Offered = Arm & ArmOffer;
+
+function byPilot(flight: Flight, context: RecipeContext<unknown>): AsyncIterable<Part> {
+  const { rule, team, prompt, pilot, router } = flight;
+  const { policy, span, random } = context;
+  const passed: string[] = [];
+  const fitting = offersOf(flight, context, passed);
+  if (fitting.length === 0) return byRules(rule, team, context);
+  const about = aboutOf(prompt, context, router);
   const { costUsdMax, totalMs } = policy.limits;
-  const tokensMax = promptTokensMax(prompt.raw);
-  const tokens = promptTokensOf(prompt.raw);
+  const arms = worthwhileFirst(fitting, flight, about, passed);
   const answer = pilot.decide({
-    ...aboutOf(prompt, context, router),
+    ...about,
     rule,
-    arms: arms.map((arm) => ({ id: arm.id, costUsdMax: worstCostUsd(arm, tokensMax, sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) })),
+    arms,
     limits: { ...(costUsdMax === undefined ? {} : { costUsdMax }), ...(totalMs === undefined || totalMs >= roomyMs ? {} : { latencyMsMax: totalMs }), places: team.members.map(({ model }) => model.place) },
     uniform: random.next,
   });
-  const arm = arms.find(({ id }) => id === answer.arm) ?? (arms[0] as Arm);
-  const parts = context.delegate(arm.recipe, arm.team, arm.knobs);
-  span.decide('auto', arm.id, answer.because, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: unfit.join(', '), ...answer.inputs });
+  const arm = arms.find(({ id }) => id === answer.arm) ?? (arms[0] as Offered);
+  const parts = answered(arm, freeOf(arms), flight, about, context);
+  span.decide('auto', arm.id, answer.because, { rule, objective: policy.objective, privacyClass: policy.privacyClass, passedOver: passed.join(', '), ...answer.inputs });
   return parts;
+}
+
+/** The arms that can run, in the order of the rules. @param passed gets those that cannot */
+function offersOf({ rule, team, prompt }: Flight, context: RecipeContext<unknown>, passed: string[]): Offered[] {
+  const [tokensMax, tokens] = [promptTokensMax(prompt.raw), promptTokensOf(prompt.raw)];
+  return armsOf(preferences[rule], team).flatMap((arm): Offered[] => {
+    const why = unsuitedTo(arm.recipe, team) ?? notFit(arm, context);
+    if (why !== undefined) passed.push(`${arm.id} (${why})`);
+    return why === undefined ? [{ ...arm, costUsdMax: worstCostUsd(arm, tokensMax, context.sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) }] : [];
+  });
+}
+
+/** The first arm that costs nothing. */
+function freeOf(arms: readonly Offered[]): Offered | undefined {
+  return arms.find(({ id, recipe, costUsdMax }) => id === recipe && costUsdMax === 0);
+}
+
+/** The arms with that in front which the rules choose: the first one, or, while dollars are short and there is a free one, the first that gains enough for a dollar. */
+function worthwhileFirst(arms: readonly Offered[], { pilot, paid }: Flight, about: About, passed: string[]): readonly Offered[] {
+  const free = freeOf(arms);
+  const floor = paid?.floor ?? 0;
+  if (floor === 0 || free === undefined) return arms;
+  const first = arms.find((arm) => {
+    if (arm.id !== arm.recipe) return false;
+    if (arm.costUsdMax === 0) return true;
+    const { gainUsd, costUsd } = pilot.gain(arm, free, about);
+    if (gainUsd >= floor * costUsd) return true;
+    passed.push(`${arm.id} (gains ${(gainUsd / costUsd).toFixed(2)} a dollar, ${floor.toFixed(2)} is asked)`);
+    return false;
+  });
+  return first === undefined ? arms : [first, ...arms.filter((arm) => arm !== first)];
+}
+
+/** Runs an arm; one that costs money waits for its turn where dollars are capped. */
+function answered(arm: Offered, free: Offered | undefined, { pilot, paid }: Flight, about: About, context: RecipeContext<unknown>): AsyncIterable<Part> {
+  const run = ({ recipe, team, knobs }: Arm): AsyncIterable<Part> => context.delegate(recipe, team, knobs);
+  if (paid === undefined || arm.costUsdMax === 0 || arm.costUsdMax === Infinity) return run(arm);
+  const instead = (): AsyncIterable<Part> => {
+    if (free === undefined) return fail('overloaded', { message: 'More requests want to be paid for than the budget has dollars for, and this one gains least for a dollar.', retryAfterMs: 1_000 });
+    pilot.overruled(about.traceId);
+    context.span.decide('auto.paid', free.id, 'Others that wait for dollars gain more for them.', { insteadOf: arm.id });
+    return run(free);
+  };
+  return whenAdmitted(paid, { ...pilot.gain(arm, free, about), costUsdMax: arm.costUsdMax }, { paid: () => run(arm), free: instead }, context);
 }
 
 /** What the pilot needs to know of a request, whatever it decides. */

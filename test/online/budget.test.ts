@@ -114,8 +114,13 @@ test('the price rises while money is short, falls again, and is bounded', () => 
   assert.equal(pacer.price, 0);
   pacer.served(1, -4, monday, monday + dayMs);
   assert.ok(pacer.price > 0, 'an exhausted budget makes everything dear');
-  pacer.begin();
-  assert.equal(pacer.price, 0);
+  const day = new Pacer({}, profile);
+  for (let n = 0; n < 100; n++) day.served(0.5, 0.1, monday + n, monday + dayMs);
+  const evening = day.price;
+  day.begin();
+  assert.ok(day.price > 0 && day.price < evening, 'a new day begins at the mean price of the last');
+  day.begin();
+  assert.ok(day.price < evening);
 });
 
 test('(row 3) the densest first, the least dense turned away, a much denser one preempts, nobody waits for ever, batches', async () => {

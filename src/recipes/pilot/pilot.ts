@@ -53,11 +53,21 @@ export interface About {
   readonly preference: Preference;
 }
 
+/** An arm that can run. */
+export interface ArmOffer {
+  readonly id: string;
+  /** Dollars that it can cost at most; Infinity where a price is not known. */
+  readonly costUsdMax: number;
+  /** Dollars that it is expected to cost before it was ever tried. */
+  readonly usualCostUsd: number | undefined;
+  readonly places: readonly string[];
+}
+
 /** What is asked of the pilot. */
 export interface PilotQuestion extends About {
   readonly rule: string;
   /** Those that can run; the first is what the rules would choose. */
-  readonly arms: readonly { readonly id: string; readonly costUsdMax: number; readonly usualCostUsd: number | undefined; readonly places: readonly string[] }[];
+  readonly arms: readonly ArmOffer[];
   readonly limits: HardLimits;
   readonly uniform: () => number;
 }
@@ -125,7 +135,7 @@ export class Pilot {
     if (before !== undefined && arms.some(({ id }) => id === before.arm)) return { arm: before.arm, because: 'As for the first answer of the request.', inputs: { phase: state.phase, propensity: before.propensity } };
     const { explore = 0.05, holdout = 0.05 } = this.#settings;
     const price = this.#settings.price?.() ?? 0;
-    for (const { id, usualCostUsd } of arms) if (usualCostUsd !== undefined && !this.#usual.has(id)) this.#usual.set(id, usualCostUsd);
+    this.#expect(arms);
     const options = arms.map(({ id, costUsdMax, places }): Option => ({ arm: id, features, costUsdMax, places }));
     const { judgements } = this.#bandit.choose({ options, preference, limits, price }, () => 0);
     const target = Float64Array.from(judgements, ({ propensity }) => propensity);
@@ -147,6 +157,22 @@ export class Pilot {
       qualityUsd: preference.qualityUsd, features: rounded(features),
     });
     return { arm: chosen.arm, because: alone ? 'The rules decide.' : reason(state, held, drawn === 0), inputs: inputsOf({ state, judgements, law, drawn, held, price, features, preference }) };
+  }
+
+  /**
+   * Dollars that an arm is expected to gain over another one, or over no answer, and to cost beyond it.
+   * @param other an arm that can take its place
+   */
+  gain(arm: ArmOffer, other: ArmOffer | undefined, { features, preference }: Pick<About, 'features' | 'preference'>): { readonly gainUsd: number; readonly costUsd: number } {
+    this.#expect(other === undefined ? [arm] : [arm, other]);
+    const [own, others] = [arm, other].map((each) => (each === undefined ? { quality: 0, costUsd: 0 } : this.#bandit.judge({ arm: each.id, features }, { preference })));
+    const gained = Math.max(0, (own?.quality ?? 0) - Math.max(0, others?.quality ?? 0));
+    return { gainUsd: gained * preference.qualityUsd, costUsd: Math.max(1e-12, (own?.costUsd ?? 0) - (others?.costUsd ?? 0)) };
+  }
+
+  /** The request is answered in another way than was decided, for reasons that the law does not know: it teaches nothing. */
+  overruled(traceId: string): void {
+    this.#open.delete(traceId);
   }
 
   /** A request has ended: its cost and time are learned, and the decision goes into the journal. */
@@ -198,6 +224,11 @@ export class Pilot {
     if (this.#applied.has(traceId)) return 'repeated';
     if (!this.#ended.has(traceId) && fits(entry)) this.#bandit.learn({ arm, features, ...(latencyMs === undefined ? {} : { latencyMs }), ...(costUsd === undefined || costUsd === 0 ? {} : { costUsd }) });
     return this.#learn(entry);
+  }
+
+  /** Notes what arms cost, about, before they are tried. */
+  #expect(arms: readonly ArmOffer[]): void {
+    for (const { id, usualCostUsd } of arms) if (usualCostUsd !== undefined && !this.#usual.has(id)) this.#usual.set(id, usualCostUsd);
   }
 
   #state(rule: string): RulePhase {
