@@ -26,12 +26,16 @@ export function bareName(kind: Kind, number: number): string {
   return `${kindWords[kind]}_${number}`;
 }
 
+const like = /(EMAIL|PHONE|CARD|IBAN|KEY)\\?[_ -]?(\d{1,6})/i;
+const everyLike = new RegExp(like.source, 'gi');
+
 /** Everything in a text that could be taken for a placeholder, so that none of ours gets the same number. */
-export function* placeholderLikes(text: string): Generator<{ readonly kind: Kind; readonly number: number }> {
-  for (const match of text.matchAll(/(EMAIL|PHONE|CARD|IBAN|KEY)\\?[_ -]?(\d{1,6})/gi)) {
-    const kind = kinds.find(([, word]) => word === match[1]?.toUpperCase())?.[0];
-    if (kind !== undefined) yield { kind, number: Number(match[2]) };
-  }
+export function placeholderLikes(text: string): readonly { readonly kind: Kind; readonly number: number }[] {
+  if (!like.test(text)) return [];
+  return [...text.matchAll(everyLike)].flatMap(([, word, number]) => {
+    const kind = kinds.find(([, known]) => known === word?.toUpperCase())?.[0];
+    return kind === undefined ? [] : [{ kind, number: Number(number) }];
+  });
 }
 
 /** What stands at a place in a text: a placeholder, possibly the beginning of one (`more`), or nothing. */

@@ -50,7 +50,8 @@ const vague = /^(?!api|access|secret|private|auth|signing|encryption|account|ses
 /** Finds keys and other secrets. */
 export const key: Detector = {
   kind: 'key',
-  hint: /(?:[Aa][Pp][Ii][ _-]?[Kk][Ee][Yy]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]|(?:_[Pp][Aa][Ss][Ss]|[Pp][Aa][Ss][Ss](?:[Ww]|[Pp][Hh]))|[Pp][Ww][Dd]|[Kk][Ee][Nn][Nn][Ww]|[Cc][Rr][Ee][Dd][Ee][Nn][Tt]|[Bb][Ee][Aa][Rr][Ee][Rr]|[Aa][Uu][Tt][Hh]|[Kk][Ee][Yy][ \t]?[:=]|_[Kk][Ee][Yy]|[Ss][Kk][-_]|pk_|rk_|whsec_|gh[pousr]_|github_pat|gl[a-z]{2,5}-|A(?:KIA|SIA|IDA|ROA|Iza|C[0-9a-f]{8}|GE-)|ya29|GOCSPX|xox|xapp|hf_|npm_|pypi-|SG\.|key-|dop_v1|shp[a-z]{2}_|SK[0-9a-f]{8}|gsk_|xai-|r8_|nvapi|lin_api|ntn_|eyJ|-----BEGIN|:\/\/[^\s/:@]{1,128}:)/,
+  // As a tree by the first letter: every character of every text is tried against each branch.
+  hint: /(?:[Aa](?:[Pp][Ii][ _-]?[Kk][Ee][Yy]|[Uu][Tt][Hh])|A(?:KIA|SIA|IDA|ROA|Iza|C[0-9a-f]{8}|GE-)|[Ss](?:[Ee][Cc][Rr][Ee][Tt]|[Kk][-_])|S(?:G\.|K[0-9a-f]{8})|shp[a-z]{2}_|[Tt][Oo][Kk][Ee][Nn]|_(?:[Pp][Aa][Ss][Ss]|[Kk][Ee][Yy])|[Pp](?:[Aa][Ss][Ss](?:[Ww]|[Pp][Hh])|[Ww][Dd])|p(?:k_|ypi-)|[Kk][Ee](?:[Nn][Nn][Ww]|[Yy][ \t]?[:=])|key-|[Cc][Rr][Ee][Dd][Ee][Nn][Tt]|[Bb][Ee][Aa][Rr][Ee][Rr]|r[k8]_|whsec_|g(?:h[pousr]_|ithub_pat|l[a-z]{2,5}-|sk_)|ya29|GOCSPX|x(?:ox|app|ai-)|hf_|n(?:pm_|vapi|tn_)|lin_api|dop_v1|eyJ|-----BEGIN|:\/\/[^\s/:@]{1,128}:)/,
   find: (text) => {
     const found: Found[] = [];
     const add = (start: number, end: number): void => void found.push({ kind: 'key', start, end });
