@@ -215,7 +215,7 @@ export const configSchema = z.strictObject({
   aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
   routers: z.record(name, z.string()).default({}).describe('Trained routers for the recipe "route": a name and the path of a file by `tandem train router`, relative to the configuration.'),
-  cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),
+  cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors, stages): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),
   gateway: gateway.prefault({}),
   policy: policy.prefault({}),
   pilot: pilot.prefault({}),

@@ -27,6 +27,7 @@ interface CascadeOptions {
   readonly promise?: string;
   readonly target?: string;
   readonly arms?: string;
+  readonly stage?: string;
   readonly scorer?: string;
   readonly detector?: string;
   readonly json?: boolean;
@@ -53,12 +54,13 @@ export function defineCascade(command: Command, terminal: Terminal): void {
     .option('--promise <points>', 'with --out, instead of --budget: two tiers, at most so many points of a hundred worse than always the last member, with 95 % confidence')
     .option('--target <quality>', 'with --out, instead of --budget: 0 to 1; in every bin of difficulty the cheapest arm that meets it')
     .option('--arms <list>', 'members of the rows that are several samples of one member, by commas: small5=small*5')
+    .option('--stage <text>', '"name: instruction"; with --out, instead of --budget: the rows measure the ways of one stage of a task; adds it to a file of stages for the recipe "cascade", or measures it anew')
     .option('--test <name>', 'with --out: the acceptance test that the "scores" are of', 'mean-probability')
     .option('--scorer <file>', 'also train a scorer of the first member\'s answers, for the test "learned"; needs rows with "answers"')
     .option('--detector <file>', 'also train a detector of requests unlike these')
     .option('-j, --json', 'print JSON')
     .helpOption('-h, --help', 'print help')
-    .addHelpText('after', examples(['tandem bench cascade --data rows.jsonl', 'what each budget buys'], ['tandem bench cascade --data rows.jsonl --out cascade.json --budget 0.4', 'and a file for the recipe']))
+    .addHelpText('after', examples(['tandem bench cascade --data rows.jsonl', 'what each budget buys'], ['tandem bench cascade --data rows.jsonl --out cascade.json --budget 0.4', 'and a file for the recipe'], ['tandem bench cascade --data facts.jsonl --out stages.json --stage "facts: List the facts."', 'one stage of a task']))
     .action((options: CascadeOptions) => cascade(terminal, options));
 }
 
@@ -72,6 +74,7 @@ async function cascade(terminal: Terminal, options: CascadeOptions): Promise<voi
   const members = options.members?.split(',').map((each) => each.trim()) ?? cascadeMembers(rows);
   if (members.length < 2) return fail('bench_data_invalid', 'A cascade needs two members with a cost in every row.');
   if (options.json !== true) note(terminal, `${given.name}: ${rows.length} rows, ${members.join(' -> ')}; measuring ...`);
+  if (options.stage !== undefined) return (await import('./bench-stage.ts')).writeStage(terminal, { stage: options.stage, out: options.out, unit: options.spend === 'cost' ? 'usd' : 'ms' }, rows, members, armsOf(members, options.arms));
   const seed = wholeNumber(options.seed, '--seed', 0);
   if (options.out !== undefined && options.promise !== undefined) writePromised(terminal, options, planned(rows, members, options, promisedTiers), members, given, encodePlan);
   const shares = options.budgets.split(',').map((text) => shareOf(text, '--budgets'));

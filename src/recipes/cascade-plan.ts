@@ -21,7 +21,7 @@ import type { RecipeContext } from './recipe.ts';
 type Context = RecipeContext<AcceptanceKnobs>;
 
 /** The member behind an arm: the first in that role, else the one with that id; undefined when the policy allows neither. */
-function memberOf(team: Team, name: string): AnyMember | undefined {
+export function memberOf(team: Team, name: string): AnyMember | undefined {
   return team.inRole(name)[0] ?? team.get(name);
 }
 

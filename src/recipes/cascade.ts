@@ -31,6 +31,9 @@
  * answer it has, to ask the next arm, or to jump (`cascade-plan.ts`). A detector (knob `detector`) sends requests that look unlike
  * those that the first tiers were tried on straight to the last one, and tells when the stream as a whole has shifted.
  *
+ * A task in stages (knob `stages`) is another use of the same means: the member and the number of samples of every stage are
+ * chosen together under one budget (`cascade-stages.ts`).
+ *
  * Faults. A tier that fails is escalated past. When the last tier fails before it has streamed anything, the best
  * rejected answer stands in (the trace and `explain` say so as `cascade.fallback`), or the error, by the knob
  * `onLastFailure`. No tier is reached that the policy forbids: it is not in the team.
@@ -80,6 +83,8 @@ const knobs = z.strictObject({
   plan: z.string().max(64).optional().describe('Trained cascade, by its name under "cascades" in the configuration (a file by `tandem bench cascade --out`); it decides instead of tiers, test and threshold.'),
   scorer: z.string().max(64).optional().describe('Scorer for the test learned, by its name under "cascades" in the configuration (a file by `tandem bench cascade --scorer`).'),
   detector: z.string().max(64).optional().describe('Detector of unusual requests, by its name under "cascades" in the configuration (a file by `tandem bench cascade --detector`); they go to the last tier at once.'),
+  stages: z.string().max(64).optional().describe('Stages of a task, by their name under "cascades" in the configuration (a file by `tandem bench cascade --stage`): they are done one after another, each by the member and samples that the budget is best spent on, instead of tiers, test and threshold.'),
+  budget: z.number().min(0).optional().describe('With stages: what all of them together may cost on one request, expected, in the unit of the file (dollars or milliseconds). Default: no limit.'),
   unusualTo: z.number().min(0).max(1).default(0.02).describe('Share of ordinary requests, 0 to 1, that the detector may take for unusual.'),
   verifier: verifierKnob.optional().describe('For the test verifier: chance of a yes to right (rightYes) and wrong (wrongYes) answers, share of right ones (right), rule (threshold, double, pomdp), bounds of double (sureFrom, doubtTo), stakes of pomdp in units of quality (escalated, escalateCost, verifyCost).'),
   pass: z.enum(['nothing', 'draft']).default('nothing').describe('What the next tier is told: nothing, or the rejected answers as drafts.'),
@@ -97,14 +102,15 @@ const description = {
     { title: 'FrugalGPT: How to Use Large Language Models While Reducing Cost and Improving Performance', ref: 'arXiv:2305.05176' },
     { title: 'AutoMix: Automatically Mixing Language Models', ref: 'arXiv:2310.12963' },
     { title: 'BEST-Route: Adaptive LLM Routing with Test-Time Optimal Compute', ref: 'arXiv:2506.22716' },
+    { title: 'AgentTTS: Large Language Model Agent for Test-time Compute-optimal Scaling Strategy in Complex Tasks', ref: 'arXiv:2508.00890' },
     { title: 'Large Language Model Cascades with Mixture of Thoughts Representations', ref: 'arXiv:2310.03094' },
     { title: 'ELM: Ensemble of Language Models for Predicting Tumor Group from Pathology Reports', ref: 'arXiv:2503.21800' },
     { title: 'Tabi: An Efficient Multi-Level Inference System for Large Language Models', ref: 'doi:10.1145/3552326.3587438' },
   ],
-  rows: [28, 29, 30, 41, 43, 44, 136, 152, 257, 259, 261, 262, 274],
-  primitives: ['P01', 'P02', 'P03', 'P09'],
+  rows: [28, 29, 30, 41, 43, 44, 136, 152, 153, 257, 259, 261, 262, 274],
+  primitives: ['P01', 'P02', 'P03', 'P07', 'P09'],
   needs: needsOf('mean-probability', ['small', 'large']),
-  needsWith: ({ test, tiers, plan }: Knobs): Need[] => (plan === undefined ? needsOf(test, tiers) : []),
+  needsWith: ({ test, tiers, plan, stages }: Knobs): Need[] => (plan === undefined && stages === undefined ? needsOf(test, tiers) : []),
   carries: { tools: true, formats: true, logprobs: true, attachments: true },
 } satisfies Omit<Recipe<Knobs>, 'knobs' | 'run'>;
 
@@ -112,7 +118,7 @@ type Files = ReadonlyMap<string, CascadeFile>;
 
 /** `tandem/cascade` with what was trained for it. @param files by the names of the configuration */
 export function cascadeWith(files: Files = new Map()): Recipe<Knobs> {
-  const known = knobs.extend({ plan: named(knobs.shape.plan, files, 'plan'), scorer: named(knobs.shape.scorer, files, 'scorer'), detector: named(knobs.shape.detector, files, 'detector') });
+  const known = knobs.extend({ plan: named(knobs.shape.plan, files, 'plan'), scorer: named(knobs.shape.scorer, files, 'scorer'), detector: named(knobs.shape.detector, files, 'detector'), stages: named(knobs.shape.stages, files, 'stages') });
   const watches = new Map<string, ShiftWatch>([...files].flatMap(([name, { type }]) => (type === 'detector' ? [[name, new ShiftWatch()]] : [])));
   return { ...description, knobs: known, run: (prompt, context) => run(prompt, context, files, watches) };
 }
@@ -134,8 +140,13 @@ function needsOf(test: AcceptanceTest, tiers: readonly string[]): Need[] {
 }
 
 async function* run(prompt: Veiled, context: RecipeContext<Knobs>, files: Files, watches: ReadonlyMap<string, ShiftWatch>): AsyncGenerator<Part> {
-  const { tiers, pass, priorWeight, jumpFrom, plan: planName, test } = context.knobs;
+  const { tiers, pass, priorWeight, jumpFrom, plan: planName, stages: stagesName, test } = context.knobs;
   if (looksUnusual(prompt, context, files, watches)) return yield* last(prompt, context, []);
+  const stages = stagesName === undefined ? undefined : files.get(stagesName);
+  if (stages?.type === 'stages') {
+    const { runStages } = await import('./cascade-stages.ts');
+    return yield* runStages(prompt, context, stages.stages);
+  }
   const plan = planName === undefined ? undefined : files.get(planName);
   const trained = trainedTests(context.knobs, files);
   if (plan?.type === 'plan') {

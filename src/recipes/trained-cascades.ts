@@ -1,4 +1,4 @@
-/** Opens the files of the recipe `cascade`: trained cascades, scorers and detectors. */
+/** Opens the files of the recipe `cascade`: trained cascades, scorers, detectors and stages. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { decodeCascadeFile, type CascadeFile } from '../assign/cascade/files.ts';

@@ -167,7 +167,7 @@ test('best-of-n (row 152): member and number of samples are chosen together, the
 test('stages (row 153): the budget over the stages is that of trying every combination', () => {
   const random = seededRandom(8);
   for (let round = 0; round < 30; round++) {
-    const stages: Way[][] = Array.from({ length: 4 }, (_, s) => Array.from({ length: 4 }, (_, i) => ({ name: `${s}.${i}`, quality: random.next(), cost: random.next() * 3 })));
+    const stages: Way[][] = Array.from({ length: 4 }, () => Array.from({ length: 4 }, () => ({ quality: random.next(), cost: random.next() * 3 })));
     const budget = 1 + random.next() * 6;
     let best = -1;
     for (let code = 0; code < 4 ** 4; code++) {
