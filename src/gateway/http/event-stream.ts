@@ -3,6 +3,7 @@
  * Format: the HTML standard, section 9.2, as OpenAI's clients read it.
  */
 import type { ServerResponse } from 'node:http';
+import { atTurnEnd } from '../../system/turn.ts';
 
 /** Characters that wait at most before they are written, whatever the turn. */
 const pendingMax = 16_384;
@@ -37,7 +38,7 @@ export class EventStream {
     if (this.#pending.length > pendingMax) this.#flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(() => {
+      atTurnEnd(() => {
         this.#scheduled = false;
         this.#flush();
       });
