@@ -61,7 +61,7 @@ export class Steering {
     this.#parts = parts;
     this.#ledger = store.ledger ?? memoryLedger();
     const caps: Cap[] = [...(costUsdPerDay === undefined ? [] : [{ period: 'day' as const, costUsd: costUsdPerDay }]), ...(costUsdPerMonth === undefined ? [] : [{ period: 'month' as const, costUsd: costUsdPerMonth }])];
-    this.purse = caps.length === 0 ? undefined : new Purses(caps.map((cap) => new Purse(cap, this.#ledger, clock)));
+    this.purse = caps.length === 0 ? undefined : new Purses(caps.map((cap) => new Purse(cap, this.#ledger, clock)), () => this.price);
     this.#traffic = new Traffic(store.traffic, config.store.traceDaysMax * dayMs);
     this.#pacer = caps.length === 0 ? undefined : new Pacer({}, this.#traffic.profile);
     const { learn, explore, holdout, rewardsMin, rewardDaysMax } = config.pilot;

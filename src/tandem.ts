@@ -2,6 +2,7 @@
  * The composition root: builds the team, the stages and the store from a configuration, and takes requests through the
  * pipeline. The gateway, the command line and the library all stand on the `Runtime` that it gives.
  */
+import { batteryReader, type BatteryReader } from './system/battery.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
@@ -58,6 +59,8 @@ export interface Overrides {
   readonly recipes?: ReadonlyMap<string, Recipe>;
   /** Memory of the keys' accounts (`accountBytes` of `policy/account-memory.ts`), where several threads serve the same keys. Default: its own. */
   readonly accounts?: SharedArrayBuffer;
+  /** Charge of this device's battery. Default: what Linux shows of it. */
+  readonly battery?: BatteryReader;
   /** Called with each finished trace, after it was queued for the store. */
   readonly onTrace?: (record: TraceRecord) => void;
 }
@@ -128,7 +131,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
     admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
     guardInput: createInputGuard(config.guard),
     mask: createMask(config.privacy),
-    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, ...(steering.purse === undefined ? {} : { purse: steering.purse }) }),
+    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...(steering.purse === undefined ? {} : { purse: steering.purse }) }),
     guardOutput: createOutputGuard(config.guard),
   };
   return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, meter, exporter, steering, onTrace: overrides.onTrace });

@@ -198,10 +198,17 @@ export interface PursesTaken {
 /** Several caps at once: money must be there under each of them. */
 export class Purses {
   readonly purses: readonly Purse[];
+  readonly #price: () => number;
 
-  /** @param purses at least one */
-  constructor(purses: readonly Purse[]) {
+  /** @param purses at least one @param price what a dollar is worth beyond itself now, at least 0 */
+  constructor(purses: readonly Purse[], price: () => number = () => 0) {
     this.purses = purses;
+    this.#price = price;
+  }
+
+  /** What a dollar is worth beyond itself now; 0 while money is plentiful. */
+  get price(): number {
+    return this.#price();
   }
 
   /** Dollars that can be set aside under every cap. */

@@ -29,6 +29,11 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'model_file_missing', 'model_file_invalid', 'overloaded', 'internal',
 ]);
 
+/** Whether a failure speaks against the member rather than the request. */
+export function saysUnhealthy(code: ErrorCode): boolean {
+  return unhealthy.has(code);
+}
+
 /** What is known of the members' health. */
 export class Breakers {
   readonly #clock: Clock;

@@ -14,6 +14,8 @@ import type { AnyMember } from '../models/team.ts';
 export interface SharedPurse {
   /** Dollars that can be set aside now. */
   readonly heldUsd: number;
+  /** What a dollar is worth beyond itself while money is short, at least 0; default 0. */
+  readonly price?: number;
   /** Sets dollars aside. @throws {TandemError} budget_exhausted */
   take(costUsd: number): Taken;
   /** The call has ended and cost this much. */
@@ -54,6 +56,11 @@ export class Budget {
   /** Dollars spent by calls that have ended. */
   get spentUsd(): number {
     return this.#spentUsd;
+  }
+
+  /** What a dollar is worth beyond itself now, at least 0. */
+  get price(): number {
+    return this.#purse?.price ?? 0;
   }
 
   /** Dollars that are neither spent nor set aside; `Infinity` without a limit. */

@@ -10,11 +10,13 @@ import type { Call, ModelPart, TokenUsage } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
+import { saysUnhealthy } from './breakers.ts';
 import type { Reservation } from './budget.ts';
+import type { CallEnd } from './live.ts';
 import type { RecipeContext } from './recipe.ts';
 
 /** What a call needs of the run around it. */
-export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'tally'>;
+export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'live' | 'tally'>;
 
 /** What is to be called, and how to start it. */
 export interface CallPlan {
@@ -51,6 +53,8 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
   #reservation: Reservation = { costUsd: 0 };
   #reading: EnergyReading = { joules: undefined };
   #startedMs = 0;
+  /** Calls that the member had when this one began, this one included. */
+  #sharing = 1;
   #characters = 0;
   #tokens = 0;
   #parts = 0;
@@ -94,7 +98,7 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
   #leave(): void {
     this.#over = true;
     if (!this.#counted) return;
-    this.#settle(this.#partialUsage(), 0, 0, true);
+    this.#settle(this.#partialUsage(), 0, 0, 'left', true);
     this.#span?.set({ left: true });
     this.#close();
     // The model may be in the middle of a part and not hear of it before the signal: the run's end aborts for us.
@@ -114,6 +118,7 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
     this.#startedMs = this.#context.clock.monotonicMs();
     this.#reading = this.#context.meter.start(member);
     this.#counted = true;
+    this.#sharing = this.#context.live.began(member.id);
     this.#context.tally.open++;
     signal.addEventListener('abort', this.#onAbort);
     const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces };
@@ -153,7 +158,7 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
     const { answer } = this.#context;
     const member = this.#plan.member.id;
     if (part.correct !== undefined) this.#span?.set({ correct: part.correct });
-    this.#settle(part.usage, part.bytesUp, part.bytesDown);
+    this.#settle(part.usage, part.bytesUp, part.bytesDown, 'ok');
     this.#context.breakers.succeeded(member);
     this.#close();
     this.#resolve?.({ done: false, value: { type: 'finish', answer, member, reason: part.reason } });
@@ -165,17 +170,20 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
     const error = signal.aborted ? reasonOf(signal) : blaming(member.id, cause);
     if (signal.reason === noLongerNeeded) this.#leave();
     else {
-      if (this.#counted) this.#settle(this.#parts === 0 ? noUsage : this.#partialUsage(), 0, 0, this.#parts > 0);
+      const end = signal.aborted || !saysUnhealthy(error.code) ? 'left' : 'failed';
+      if (this.#counted) this.#settle(this.#parts === 0 ? noUsage : this.#partialUsage(), 0, 0, end, this.#parts > 0);
       if (!signal.aborted) this.#context.breakers.failed(member.id, error.code);
       this.#close(error.code);
     }
     this.#reject?.(error);
   }
 
-  #settle(usage: TokenUsage, bytesUp: number, bytesDown: number, estimated = false): void {
-    const { clock, meter, budget, tally } = this.#context;
+  #settle(usage: TokenUsage, bytesUp: number, bytesDown: number, end: CallEnd, estimated = false): void {
+    const { clock, meter, budget, live, tally } = this.#context;
     const { member } = this.#plan;
-    const used = meter.measure({ member, usage, bytesUp, bytesDown, elapsedMs: clock.monotonicMs() - this.#startedMs }, this.#reading);
+    const elapsedMs = clock.monotonicMs() - this.#startedMs;
+    const used = meter.measure({ member, usage, bytesUp, bytesDown, elapsedMs }, this.#reading);
+    live.ended(member.id, end, elapsedMs, member.model.place === 'device' ? this.#sharing : 1);
     this.#span?.use(used);
     budget.settle(this.#reservation, used.costUsd);
     tally.add(member.id, this.#characters, usage.completionTokens);

@@ -14,7 +14,9 @@ import type { Random } from '../system/random.ts';
 import type { Meter } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { ask } from './ask.ts';
+import type { BatteryReader } from '../system/battery.ts';
 import { Breakers } from './breakers.ts';
+import { Live } from './live.ts';
 import type { SharedPurse } from './budget.ts';
 import { Deadlines } from './deadlines.ts';
 import { askedOf, notCarried, notCarriedBy, type Asked } from './carrying.ts';
@@ -32,6 +34,8 @@ export interface KitchenParts {
   readonly random: Random;
   /** What all requests together may still spend, where that is capped. */
   readonly purse?: SharedPurse;
+  /** Charge of this device's battery. Default: unknown. */
+  readonly battery?: BatteryReader | undefined;
 }
 
 /** A recipe that can run, with checked knobs and the members that it may use. */
@@ -57,6 +61,7 @@ export function createKitchen(parts: KitchenParts): Stages['cook'] {
 class Kitchen {
   readonly #parts: KitchenParts;
   readonly #breakers: Breakers;
+  readonly #live: Live;
   readonly #deadlines: Deadlines;
   readonly #defaults = new Map<Recipe, unknown>();
   readonly #plain = new Map<string, { readonly recipe: Recipe; readonly team: Team }>();
@@ -65,6 +70,7 @@ class Kitchen {
   constructor(parts: KitchenParts) {
     this.#parts = parts;
     this.#breakers = new Breakers(parts.clock);
+    this.#live = new Live(parts.clock, parts.battery);
     this.#deadlines = new Deadlines(parts.clock);
     for (const id of Object.keys(parts.config.recipes)) {
       if (!parts.registry.has(id)) fail('config_invalid', { message: `recipes.${id}: there is no such recipe.`, param: `recipes.${id}` });
@@ -83,7 +89,7 @@ class Kitchen {
       const other = this.#parts.registry.get(id) ?? fail('recipe_unavailable', `There is no recipe "${id}".`);
       return this.#prepare(other, knobs, within, request.policy, asked);
     };
-    return serve(prepared, delegate, veiled, { ...this.#parts, breakers: this.#breakers, deadlines: this.#deadlines, journey, span });
+    return serve(prepared, delegate, veiled, { ...this.#parts, breakers: this.#breakers, live: this.#live, deadlines: this.#deadlines, journey, span });
   }
 
   #resolve(model: string): { readonly recipe: Recipe; readonly team: Team } {

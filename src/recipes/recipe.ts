@@ -16,6 +16,7 @@ import type { Meter } from '../trace/meter.ts';
 import type { Span, Trace } from '../trace/trace.ts';
 import type { Breakers } from './breakers.ts';
 import type { Budget } from './budget.ts';
+import type { Live } from './live.ts';
 import type { Tally } from './tally.ts';
 
 /** What a recipe needs of the members in one role. */
@@ -68,6 +69,8 @@ export interface RecipeContext<K> {
   readonly budget: Budget;
   /** Which members have failed lately, in this process. */
   readonly breakers: Breakers;
+  /** What this process sees of its members at this moment: calls under way, recent times and failures, the battery. */
+  readonly live: Live;
   /** Used by `ask`: what each member wrote in this run. */
   readonly tally: Tally;
   /**

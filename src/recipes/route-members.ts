@@ -23,6 +23,7 @@ export interface MembersKnobs {
   readonly gap: number;
   readonly kept: number;
   readonly state: LiveState;
+  readonly live: boolean;
   readonly fallback: boolean;
   readonly router: string;
 }
@@ -34,7 +35,7 @@ const answerTokensUsual = 200;
 
 /** Chooses and answers. @throws {TandemError} recipe_unavailable: the router knows no member of the team */
 export async function* runMembers(prompt: Veiled, context: Context, router: RouteRouter): AsyncGenerator<Part> {
-  const { knobs: { choose, worth, gap, kept, state }, sampling, span } = context;
+  const { knobs: { choose, gap, kept }, sampling, span } = context;
   const input = { prompt: prompt.raw, sampling };
   const known = router.members?.(input) ?? fail('recipe_unavailable', `The router "${context.knobs.router}" knows a pair only; choosing among members needs one trained with --members.`);
   const members = new Map<string, AnyMember>();
@@ -42,33 +43,60 @@ export async function* runMembers(prompt: Veiled, context: Context, router: Rout
     const member = context.team.inRole(each.member)[0] ?? context.team.get(each.member);
     if (member === undefined) return [];
     members.set(each.member, member);
-    return [candidateOf(each, member, prompt)];
+    return [candidateOf(each, member, prompt, context)];
   });
   if (candidates.length === 0) fail('recipe_unavailable', `None of the members that the router knows (${known.map(({ member }) => member).join(', ')}) is in the team.`);
-  const weighed = byUtility(candidates, worth, state, 3 * promptTokensOf(prompt.raw));
+  const state = momentOf(context, members);
+  const weighed = byUtility(candidates, worthOf(context), state, 3 * promptTokensOf(prompt.raw));
   if (weighed.length === 0) fail('recipe_unavailable', 'There is no link to any of the members that the router knows.');
   const order = choose === 'adequate' ? cheapestAdequate(weighed, gap) : weighed;
   const { inputs } = await router.estimate(input);
   const figures = Object.fromEntries(order.flatMap(({ member, quality, utility }) => [[`quality.${member}`, quality], [`utility.${member}`, utility]]));
-  if (choose === 'gate' && order.length > 1) return yield* fused(prompt, context, gated(order, kept), members, { ...inputs, ...figures });
+  if (choose === 'gate' && order.length > 1) return yield* fused(prompt, context, gated(order, kept), members, { ...inputs, ...figures, ...stateInputs(state), ...seenInputs(context, members) });
   const because = choose === 'adequate' ? 'It is the cheapest that is good enough.' : 'Its utility is the greatest.';
-  span.decide('route', members.get(order[0]?.member ?? '')?.id ?? '', because, { router: context.knobs.router, choose, ...inputs, ...figures, ...stateInputs(state) });
+  span.decide('route', members.get(order[0]?.member ?? '')?.id ?? '', because, { router: context.knobs.router, choose, ...inputs, ...figures, ...stateInputs(state), ...seenInputs(context, members) });
   yield* inOrder(prompt, context, order, members);
 }
 
-function candidateOf(each: { readonly member: string; readonly quality: number; readonly costUsd?: number | undefined; readonly latencyMs?: number | undefined }, member: AnyMember, prompt: Veiled): Candidate {
-  const { price } = member;
+function candidateOf(each: { readonly member: string; readonly quality: number; readonly costUsd?: number | undefined; readonly latencyMs?: number | undefined }, member: AnyMember, prompt: Veiled, { knobs: { live, state }, live: seen }: Context): Candidate {
+  const { price, model: { place } } = member;
   const tokens = promptTokensOf(prompt.raw);
   const profile = profileOf(member);
+  const now = live ? seen.of(member.id) : undefined;
+  // What was measured holds the link as it is; a caller who says how the link is counts it himself.
+  const linked = place !== 'device' && (state.linkMbps !== undefined || state.linkRttMs !== undefined);
   return {
     member: each.member,
-    place: member.model.place,
-    quality: each.quality,
+    place,
+    quality: each.quality * (1 - (now?.failureShare ?? 0)),
     // The price of today counts; what the rows say is used where the member has none.
     costUsd: price === undefined ? (each.costUsd ?? 0) : (tokens * price.inputUsdPerMillionTokens + answerTokensUsual * price.outputUsdPerMillionTokens) / 1e6,
-    latencyMs: each.latencyMs ?? 0,
+    latencyMs: (linked ? undefined : now?.latencyMs) ?? each.latencyMs ?? 0,
     energyJ: tokens * profile.joulePerInputToken + answerTokensUsual * profile.joulePerOutputToken,
   };
+}
+
+/** The state of the moment: what the caller says, else what this process sees. Calls share this device; how busy others' machines are is in the times of their answers. */
+function momentOf({ knobs: { live, state }, live: seen }: Context, members: ReadonlyMap<string, AnyMember>): LiveState {
+  if (!live) return state;
+  const running = [...members].filter(([, { model }]) => model.place === 'device').map(([name, { id }]) => [name, seen.of(id).running] as const).filter(([, n]) => n > 0);
+  const { batteryShare = seen.batteryShare } = state;
+  return { ...state, batteryShare, ...(running.length === 0 && state.queue === undefined ? {} : { queue: { ...Object.fromEntries(running), ...state.queue } }) };
+}
+
+/** While dollars are short, one is worth more than itself. */
+function worthOf({ knobs: { live, worth }, budget }: Context): Worth {
+  return live ? { ...worth, usd: worth.usd * (1 + budget.price) } : worth;
+}
+
+/** What this process saw of the members, for the trace. */
+function seenInputs({ knobs: { live }, live: seen, budget }: Context, members: ReadonlyMap<string, AnyMember>): Estimate['inputs'] {
+  if (!live) return {};
+  const each = [...members].flatMap(([name, { id }]): [string, number][] => {
+    const { latencyMs, failureShare } = seen.of(id);
+    return [...(latencyMs === undefined ? [] : [[`latencyMs.${name}`, latencyMs] as [string, number]]), ...(failureShare === 0 ? [] : [[`failures.${name}`, failureShare] as [string, number]])];
+  });
+  return { ...Object.fromEntries(each), ...(budget.price === 0 ? {} : { price: budget.price }) };
 }
 
 function stateInputs({ linkMbps, linkRttMs, batteryShare, queue }: LiveState): Estimate['inputs'] {

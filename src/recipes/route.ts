@@ -32,7 +32,8 @@ const knobs = z.strictObject({
   worth: z.strictObject({ usd: z.number().min(0).default(10), second: z.number().min(0).default(0.01), joule: z.number().min(0).default(0) }).prefault({}).describe('Quality, 0 to 1, that a dollar, a second and a joule of this device are worth; a joule is the dearer the emptier the battery.'),
   gap: z.number().min(0).max(1).default(0.05).describe('Loss of expected quality, 0 to 1, that choose=adequate accepts.'),
   kept: z.number().int().min(1).max(8).default(2).describe('Experts that choose=gate asks, 1 to 8.'),
-  state: z.strictObject({ queue: z.record(z.string(), z.number().min(0)).optional(), linkMbps: z.number().min(0).optional(), linkRttMs: z.number().min(0).optional(), batteryShare: z.number().min(0).max(1).optional() }).prefault({}).describe('What the caller knows of this moment: requests waiting by member, megabits a second (0: no link) and round trip in milliseconds to the cloud, charge of the battery 0 to 1.'),
+  state: z.strictObject({ queue: z.record(z.string(), z.number().min(0)).optional(), linkMbps: z.number().min(0).optional(), linkRttMs: z.number().min(0).optional(), batteryShare: z.number().min(0).max(1).optional() }).prefault({}).describe('What the caller knows of this moment: requests waiting by member, megabits a second (0: no link) and round trip in milliseconds to the cloud, charge of the battery 0 to 1. It goes before what this process sees itself.'),
+  live: z.boolean().default(true).describe('Whether what this process sees of the moment counts among members: calls under way on this device, recent times and failures, the price of a dollar under a cap, the battery (Linux).'),
   threshold: z.number().min(0).max(1).default(0.5).describe('Score, 0 to 1, from which the large model answers; 0 sends everything to it, 1 almost nothing.'),
   fallback: z.boolean().default(true).describe('When the chosen member fails before it has begun, ask the other one.'),
 });

@@ -12,6 +12,7 @@ import { seededRandom, type Random } from '../system/random.ts';
 import type { Meter } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import type { Breakers } from './breakers.ts';
+import type { Live } from './live.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
 import { ended, noLongerNeeded, reasonOf } from './call.ts';
@@ -29,6 +30,7 @@ export interface Surroundings {
   readonly random: Random;
   readonly meter: Meter;
   readonly breakers: Breakers;
+  readonly live: Live;
   readonly deadlines: Deadlines;
   /** What all requests together may still spend, where that is capped. */
   readonly purse?: SharedPurse;
@@ -131,7 +133,7 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
   }
 
   #run(prepared: Prepared, answer: number, span: Span, budget: Budget): AsyncIterable<Part> {
-    const { journey, clock, meter, breakers } = this.#around;
+    const { journey, clock, meter, breakers, live } = this.#around;
     const { policy, sampling, whole } = this.#veiled.request;
     const own = samplingOf(sampling, answer);
     const context: RecipeContext<unknown> = {
@@ -150,6 +152,7 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
       meter,
       budget,
       breakers,
+      live,
       tally: this.#tally,
       delegate: (id, team, own) => this.#delegate(prepared, answer, span, budget, { id, team: within(prepared.team, team), knobs: own ?? {} }),
       unfit: (id, team, own) => this.#unfit(id, within(prepared.team, team), own ?? {}),
