@@ -14,7 +14,10 @@ from .data.example import Example
 from .data.overlap import OverlapIndex, words_of
 from .grow import SIZES, grow
 from .job import Job, JobError, parse_job
+from .measure import load_rows
 from .model_folder import save_model
+from .prune import SIZES as PRUNED_SIZES
+from .prune import prune
 from .tokenizer import load_tokenizer, train_tokenizer
 from .train import load_model, train
 
@@ -91,7 +94,8 @@ def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
     """The training jobs of a member, one per phase, each starting from the one before.
 
     A phase that names a ``shape`` starts from the model before it grown to that shape, in the folder that its ``initial``
-    names, and the phases after it keep that shape. Raises ``JobError`` naming the member or the field at fault.
+    names, and the phases after it keep that shape. A member with ``prunedFrom`` (``member-phase``) starts from that
+    model pruned to its own shape. Raises ``JobError`` naming the member or the field at fault.
     """
     if member not in recipe["members"]:
         raise JobError(f"member: expected one of {sorted(recipe['members'])}, got {member!r}")
@@ -105,7 +109,9 @@ def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
             "name": f"{member}-{phase}", "rows": str(work / f"rows-{phase}.npz"),
             "output": str(work / f"{member}-{phase}"), "seed": recipe["seed"], **settings, "shape": shape,
         }
-        if jobs:
+        if not jobs and "prunedFrom" in plan:
+            raw["initial"] = str(work / f"{member}-pruned")
+        elif jobs:
             raw["initial"] = str(work / f"{member}-{phase}-grown") if grows else jobs[-1].output
         if raw.get("teacher"):
             teacher = recipe["members"][raw["teacher"]]
@@ -115,12 +121,17 @@ def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
 
 
 def train_member(recipe: dict, member: str, work: Path) -> None:
-    """Trains a member phase by phase, from the last checkpoint of each. Raises as ``train`` and ``grow`` do."""
+    """Trains a member phase by phase, from the last checkpoint of each. Raises as ``train``, ``grow`` and ``prune`` do."""
+    source = recipe["members"].get(member, {}).get("prunedFrom")
     before: Job | None = None
     for job in member_jobs(recipe, member, work):
-        if before is not None and job.shape != before.shape and not (Path(job.initial) / "checkpoint.pt").is_file():
-            sizes = {name: value for name, value in job.shape.to_json().items() if name in SIZES}
-            save_model(Path(job.initial), grow(load_model(before.output), sizes, seed=job.seed), {"tool": "grow", "from": before.name})
+        missing = job.initial is not None and not (Path(job.initial) / "checkpoint.pt").is_file()
+        sizes = job.shape.to_json()
+        if before is None and source and missing:
+            model, taken = prune(load_model(work / source), {name: sizes[name] for name in PRUNED_SIZES}, load_rows(job.rows), seed=job.seed)
+            save_model(job.initial, model, {"tool": "prune", "from": source, "blocksTaken": taken})
+        elif before is not None and job.shape != before.shape and missing:
+            save_model(job.initial, grow(load_model(before.output), {name: sizes[name] for name in SIZES}, seed=job.seed), {"tool": "grow", "from": before.name})
         train(job)
         before = job
 

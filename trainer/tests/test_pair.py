@@ -32,6 +32,18 @@ def test_a_member_grows_between_its_phases_without_a_change_of_its_law(tmp_path,
     assert torch.allclose(before, after, atol=1e-4)  # the rates are nothing: only growth could have changed it
 
 
+def test_a_member_may_start_from_another_one_pruned(tmp_path, rows):
+    smaller = {"shape": SHAPE, "prunedFrom": "large-last", "phases": {"first": QUIET}}
+    recipe = RECIPE | {"members": RECIPE["members"] | {"nano": smaller}}
+    for phase in RECIPE["members"]["large"]["phases"]:
+        rows.save(tmp_path / f"rows-{phase}.npz")
+    pair.train_member(recipe, "large", tmp_path)
+    pair.train_member(recipe, "nano", tmp_path)
+    assert pair.member_jobs(recipe, "nano", tmp_path)[0].initial == str(tmp_path / "nano-pruned")
+    assert load_model(tmp_path / "nano-first").shape.width == 32
+    assert torch.load(tmp_path / "nano-pruned" / "checkpoint.pt")["made"]["from"] == "large-last"
+
+
 def test_the_bundled_recipe_names_phases_and_teachers_that_exist(tmp_path):
     recipe = pair.read_recipe(pair.RECIPES / "pair.json")
     for member in recipe["order"]:
