@@ -1,7 +1,7 @@
 """``python -m tandem_trainer experiment bundled``: does the teacher pay on the bundled small member itself?
 
-The small member's shape and phase of ``recipes/pair.json``, from scratch, with the recipe's objective and teacher and without them;
-every seed's two runs read the same rows in the same order. Scored as the members are (mean accuracy over the tasks) on the
+The small member's shape of ``recipes/pair.json``, from scratch on the rows of its first phase, with the recipe's objective and teacher and without
+them; every seed's two runs read the same rows in the same order. Scored as the members are (mean accuracy over the tasks) on the
 development items, which are neither trained on nor the reported held-out set. Finished runs are kept in ``results.json``.
 """
 
@@ -34,8 +34,9 @@ MARKS = ("<!-- bundled -->", "<!-- end of bundled -->")
 
 
 def arm_job(recipe: dict, member: str, work: Path, folder: Path, arm: str, seed: int, steps: int) -> Job:
-    """The member's first phase, cut to ``steps``, under ``seed``; ``plain`` without what the teacher adds."""
-    fields = {name: value for name, value in pair.member_jobs(recipe, member, work)[0].to_json().items() if value not in (None, "", [], {})}
+    """The member's first phase in its last shape, cut to ``steps``, under ``seed``; ``plain`` without what the teacher adds."""
+    first, *_, last = pair.member_jobs(recipe, member, work) * 2
+    fields = {name: value for name, value in first.to_json().items() if value not in (None, "", [], {}) and name != "initial"} | {"shape": last.shape.to_json()}
     if arm == "plain":
         fields = {name: value for name, value in fields.items() if name not in TEACHING}
     warmup = min(fields["warmup_steps"], steps // 10)
