@@ -112,7 +112,7 @@ def run_bundle(recipe: dict, root: Path, work: Path, weights: Path, server: Path
     tokenizer = load_tokenizer(work / "tokenizer.json")
     examples, openings = heldout.read(weights / "evaluation" / "heldout.jsonl"), heldout.story_openings(root)
     dev = heldout.build_dev(root, {example.key for example in examples})
-    folders = {member: Path(pair.member_jobs(recipe, member, work)[-1].output) for member in recipe["members"]}
+    folders = {member: pair.member_folder(recipe, member, work) for member in recipe["members"]}
     models, fitted = {}, {}
     for member, folder in folders.items():
         model = load_model(folder)

@@ -15,6 +15,7 @@ from .data.overlap import OverlapIndex, words_of
 from .grow import SIZES, grow
 from .job import Job, JobError, parse_job
 from .measure import load_rows
+from .merge import merge
 from .model_folder import save_model
 from .prune import SIZES as PRUNED_SIZES
 from .prune import prune
@@ -94,15 +95,16 @@ def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
     """The training jobs of a member, one per phase, each starting from the one before.
 
     A phase that names a ``shape`` starts from the model before it grown to that shape, in the folder that its ``initial``
-    names, and the phases after it keep that shape. A member with ``prunedFrom`` (``member-phase``) starts from that
-    model pruned to its own shape. Raises ``JobError`` naming the member or the field at fault.
+    names, and the phases after it keep that shape. A phase with ``from`` starts from that phase instead of the one
+    before it. A member with ``prunedFrom`` (``member-phase``) starts from that model pruned to its own shape. Raises ``JobError`` naming the member or the field at fault.
     """
     if member not in recipe["members"]:
         raise JobError(f"member: expected one of {sorted(recipe['members'])}, got {member!r}")
     plan = recipe["members"][member]
     shape = plan["shape"]
     jobs: list[Job] = []
-    for phase, settings in plan["phases"].items():
+    for phase, stated in plan["phases"].items():
+        settings = {name: value for name, value in stated.items() if name != "from"}
         grows = bool(jobs) and settings.get("shape", shape) != shape
         shape = settings.get("shape", shape)
         raw = {
@@ -112,12 +114,18 @@ def member_jobs(recipe: dict, member: str, work: Path) -> list[Job]:
         if not jobs and "prunedFrom" in plan:
             raw["initial"] = str(work / f"{member}-pruned")
         elif jobs:
-            raw["initial"] = str(work / f"{member}-{phase}-grown") if grows else jobs[-1].output
+            before = str(work / f"{member}-{stated['from']}") if "from" in stated else jobs[-1].output
+            raw["initial"] = str(work / f"{member}-{phase}-grown") if grows else before
         if raw.get("teacher"):
             teacher = recipe["members"][raw["teacher"]]
             raw["teacher"] = str(work / f"{raw['teacher']}-{list(teacher['phases'])[-1]}")
         jobs.append(parse_job(raw))
     return jobs
+
+
+def member_folder(recipe: dict, member: str, work: Path) -> Path:
+    """The folder of the trained member: of its last phase, or of the average of the phases that ``average`` weighs."""
+    return work / f"{member}-average" if "average" in recipe["members"][member] else Path(member_jobs(recipe, member, work)[-1].output)
 
 
 def train_member(recipe: dict, member: str, work: Path) -> None:
@@ -134,6 +142,9 @@ def train_member(recipe: dict, member: str, work: Path) -> None:
             save_model(job.initial, grow(load_model(before.output), {name: sizes[name] for name in SIZES}, seed=job.seed), {"tool": "grow", "from": before.name})
         train(job)
         before = job
+    if weights := recipe["members"][member].get("average"):
+        models = [load_model(work / f"{member}-{phase}") for phase in weights]
+        save_model(member_folder(recipe, member, work), merge(models, list(weights.values()), "linear"), {"tool": "merge", "weights": weights})
 
 
 def training_turns(recipe: dict, root: Path) -> set[str]:

@@ -109,6 +109,8 @@ def test_a_curriculum_keeps_the_shares_of_grades():
     assert 0.13 < counts[1] / counts[0] < 0.26  # drawn as 3 to 4, a quarter kept: 0.19
     with pytest.raises(ValueError, match=r"mixture\[0\].grades: expected shares from 0 to 1"):
         mixture.documents([{"source": "editing", "count": 1, "grades": {"1": 1.5}}], sources.data_root("nowhere"), 1)
+    with pytest.raises(ValueError, match="grades: expected shares that keep some"):
+        list(mixture.synthetic("editing", 1, random.Random(5), {"1": 0, "2": 0, "3": 0}))
 
 
 def test_checks_judge_as_documented():

@@ -44,6 +44,19 @@ def test_a_member_may_start_from_another_one_pruned(tmp_path, rows):
     assert torch.load(tmp_path / "nano-pruned" / "checkpoint.pt")["made"]["from"] == "large-last"
 
 
+def test_a_member_may_be_the_mean_of_two_phases_from_one_start(tmp_path, rows):
+    quick = QUIET | {"learning_rate": 1e-2}
+    member = {"shape": SHAPE, "phases": {"start": quick, "one": quick, "other": quick | {"from": "start", "steps": 4}}, "average": {"one": 0.75, "other": 0.25}}
+    for phase in member["phases"]:
+        rows.save(tmp_path / f"rows-{phase}.npz")
+    recipe = {"seed": 3, "members": {"small": member}}
+    pair.train_member(recipe, "small", tmp_path)
+    assert pair.member_jobs(recipe, "small", tmp_path)[2].initial == str(tmp_path / "small-start")
+    one, other, mean = (load_model(folder).embed_tokens.weight for folder in (tmp_path / "small-one", tmp_path / "small-other", pair.member_folder(recipe, "small", tmp_path)))
+    assert not torch.equal(one, other)
+    assert torch.allclose(mean, 0.75 * one + 0.25 * other)
+
+
 def test_the_bundled_recipe_names_phases_and_teachers_that_exist(tmp_path):
     recipe = pair.read_recipe(pair.RECIPES / "pair.json")
     for member in recipe["order"]:

@@ -17,6 +17,8 @@ PROSE_TOKEN_WEIGHT = 0.7
 PROMPT_TOKEN_WEIGHT = 0.1
 ANSWER_TOKEN_WEIGHT = {"intent": 4.0, "domain": 2.0, "slots": 1.0, "story": 0.7, "school-maths": 0.5, "count": 2.0}
 
+DRAWS_IN_VAIN = 5_000
+
 GENERATORS: dict[str, Callable[[random.Random], Example]] = {
     "arithmetic": arithmetic.generate,
     "editing": editing.generate,
@@ -93,19 +95,22 @@ def kept(grade: int, shares: dict[str, float], random_: random.Random) -> bool:
 
 
 def grade_shares(row: dict, at: int) -> dict[str, float]:
-    """The ``grades`` of a mixture row, checked. Raises ``ValueError`` naming the row unless each is a share and one is over 0."""
+    """The ``grades`` of a mixture row, checked. Raises ``ValueError`` naming the row unless each is a share."""
     shares = row.get("grades", {})
     wrong = [share for share in shares.values() if not isinstance(share, (int, float)) or not 0 <= share <= 1]
-    if wrong or (shares and not any(shares.values())):
-        raise ValueError(f"mixture[{at}].grades: expected shares from 0 to 1, one of them over 0, got {shares}")
+    if wrong:
+        raise ValueError(f"mixture[{at}].grades: expected shares from 0 to 1, got {shares}")
     return shares
 
 
 def synthetic(name: str, count: int, random_: random.Random, shares: dict[str, float] | None = None) -> Iterator[Example]:
     """``count`` examples of the training side of a generator, ``shares`` of each grade kept (all, without)."""
-    made = 0
+    made = drawn = 0
     while made < count:
+        if made == 0 and drawn > DRAWS_IN_VAIN:
+            raise ValueError(f"grades: expected shares that keep some of what {name!r} makes, got {shares}")
         example = GENERATORS[name](random_)
+        drawn += 1
         if (example.task in OPEN_PATTERNS or side_of(example.key) == TRAIN) and kept(example.grade, shares or {}, random_):
             made += 1
             yield example
