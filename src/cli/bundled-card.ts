@@ -77,9 +77,9 @@ export function embedderCard(folder: string = weightsFolder): EmbedderCard | und
   return existsSync(manifest) && existsSync(`${folder}embedder/table.bin`) ? (JSON.parse(readFileSync(manifest, 'utf8')) as Manifest).embedder : undefined;
 }
 
-/** Ids of the bundled models that are there. */
+/** Ids of the bundled models that are there, smallest first. */
 export function bundledIds(folder: string = weightsFolder): readonly string[] {
-  return ['small', 'large'].filter((id) => existsSync(`${folder}${id}/model.gguf`));
+  return ['nano', 'small', 'large'].filter((id) => existsSync(`${folder}${id}/model.gguf`));
 }
 
 /** Joins the grades of each task, each item counting once. */

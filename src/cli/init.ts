@@ -100,7 +100,8 @@ async function choosePair(terminal: Terminal, options: InitOptions): Promise<Pai
 }
 
 async function findCandidates(terminal: Terminal, options: InitOptions): Promise<readonly Candidate[]> {
-  const bundled = bundledIds().map((id, index): Candidate => ({ label: `bundled:${id}`, size: index, settings: { engine: 'llama', file: `bundled:${id}` } }));
+  // nano is too weak to be anybody's small model; it drafts
+  const bundled = bundledIds().filter((id) => id !== 'nano').map((id, index): Candidate => ({ label: `bundled:${id}`, size: index, settings: { engine: 'llama', file: `bundled:${id}` } }));
   const files = options.search ? [...findGguf(searchPlaces(terminal.cwd, modelFolder(terminal.env), terminal.env)), ...findOllama(terminal.env)] : [];
   const served = options.probe ? await findServers() : [];
   const own: Candidate[] = [

@@ -1,7 +1,7 @@
 """``python -m tandem_trainer experiment bundled``: does the teacher pay on the bundled small member itself?
 
-The small member's shape of ``recipes/pair.json``, from scratch on the rows of its first phase, with the recipe's objective and teacher and without
-them; every seed's two runs read the same rows in the same order. Scored as the members are (mean accuracy over the tasks) on the
+One phase of ``recipes/pair.json`` (``early`` of small, from its grown forerunner), cut short, with the recipe's objective and teacher and without
+them; both runs of a seed start from the same weights and read the same rows in the same order. Scored as the members are (mean accuracy over the tasks) on the
 development items, which are neither trained on nor the reported held-out set. Finished runs are kept in ``results.json``.
 """
 
@@ -23,7 +23,7 @@ from experiments.objectives import DOCUMENT, interval, number  # noqa: E402
 from tandem_trainer import pair  # noqa: E402
 from tandem_trainer.data import heldout, sources  # noqa: E402
 from tandem_trainer.evaluate import answers, score  # noqa: E402
-from tandem_trainer.job import Job, parse_job  # noqa: E402
+from tandem_trainer.job import Job, JobError, parse_job  # noqa: E402
 from tandem_trainer.tokenizer import load_tokenizer  # noqa: E402
 from tandem_trainer.train import load_model, train  # noqa: E402
 
@@ -33,17 +33,19 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 MARKS = ("<!-- bundled -->", "<!-- end of bundled -->")
 
 
-def arm_job(recipe: dict, member: str, work: Path, folder: Path, arm: str, seed: int, steps: int) -> Job:
-    """The member's first phase in its last shape, cut to ``steps``, under ``seed``; ``plain`` without what the teacher adds."""
-    first, *_, last = pair.member_jobs(recipe, member, work) * 2
-    fields = {name: value for name, value in first.to_json().items() if value not in (None, "", [], {}) and name != "initial"} | {"shape": last.shape.to_json()}
+def arm_job(recipe: dict, member: str, phase: str, work: Path, folder: Path, arm: str, seed: int, steps: int) -> Job:
+    """The member's phase, cut to ``steps``, under ``seed``; ``plain`` without what the teacher adds. Raises ``JobError`` for an unknown phase."""
+    jobs = {job.name: job for job in pair.member_jobs(recipe, member, work)}
+    if f"{member}-{phase}" not in jobs:
+        raise JobError(f"--phase: expected one of {sorted(name.removeprefix(member + '-') for name in jobs)}, got {phase!r}")
+    fields = {name: value for name, value in jobs[f"{member}-{phase}"].to_json().items() if value not in (None, "", [], {})}
     if arm == "plain":
         fields = {name: value for name, value in fields.items() if name not in TEACHING}
     warmup = min(fields["warmup_steps"], steps // 10)
     return parse_job({**fields, "name": f"{arm}-{seed}", "output": str(folder / f"{arm}-{seed}"), "seed": seed, "steps": steps, "warmup_steps": warmup})
 
 
-def run(recipe: dict, member: str, work: Path, folder: Path, root: Path, steps: int, seeds: list[int], log) -> dict[str, Any]:
+def run(recipe: dict, member: str, phase: str, work: Path, folder: Path, root: Path, steps: int, seeds: list[int], log) -> dict[str, Any]:
     """Trains and scores both arms for every seed; returns the report."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(work / "tokenizer.json")
@@ -55,7 +57,7 @@ def run(recipe: dict, member: str, work: Path, folder: Path, root: Path, steps: 
         for arm in ARMS:
             if str(seed) in results[arm]:
                 continue
-            job = arm_job(recipe, member, work, folder, arm, seed, steps)
+            job = arm_job(recipe, member, phase, work, folder, arm, seed, steps)
             began = time.time()
             if len(train(job, lambda event: None)) < steps:
                 raise SystemExit("stopped by a signal; started again, it goes on with the runs that are missing")
@@ -67,9 +69,9 @@ def run(recipe: dict, member: str, work: Path, folder: Path, root: Path, steps: 
             log(f"seed {seed} {arm}: mean {found['mean']:.4f}, {taken:.0f} s")
     gains = [100 * (results["taught"][str(seed)]["mean"] - results["plain"][str(seed)]["mean"]) for seed in seeds]
     gain, half = interval(gains)
-    job = arm_job(recipe, member, work, folder, "taught", seeds[0], steps)
+    job = arm_job(recipe, member, phase, work, folder, "taught", seeds[0], steps)
     rows = job.batch_rows * steps
-    return {"member": member, "steps": steps, "rows": rows, "seeds": seeds, "items": len(dev), "objective": job.objective, "teacherWeight": job.teacher_weight,
+    return {"member": member, "phase": phase, "steps": steps, "rows": rows, "seeds": seeds, "items": len(dev), "objective": job.objective, "teacherWeight": job.teacher_weight,
             "arms": {arm: {str(seed): results[arm][str(seed)] for seed in seeds} for arm in ARMS}, "gain": gain, "interval": half, "gains": gains,
             "torch": torch.__version__, "machine": platform.machine()}
 
@@ -94,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="experiment bundled", description=__doc__)
     parser.add_argument("--recipe", type=Path, default=trainer / "recipes" / "pair.json")
     parser.add_argument("--member", default="small")
+    parser.add_argument("--phase", default="early", help="which phase of the member, from what it starts from")
     parser.add_argument("--work", type=Path, default=trainer / "work", help="folder of the recipe: rows, tokenizer, the trained teacher")
     parser.add_argument("--output", type=Path, default=None, help="folder of the runs (default: bundled in the work folder)")
     parser.add_argument("--data", default=None, help="dataset root; default $TANDEM_DATA or ../shared/data beside the repository")
@@ -103,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--document", type=Path, nargs="?", const=DOCUMENT, default=None, help="replace the measured table in this Markdown file")
     given = parser.parse_args(arguments)
     folder = given.output or given.work / "bundled"
-    report = run(pair.read_recipe(given.recipe), given.member, given.work, folder, sources.data_root(given.data), given.steps, given.seeds, lambda text: print(text, file=sys.stderr, flush=True))
+    report = run(pair.read_recipe(given.recipe), given.member, given.phase, given.work, folder, sources.data_root(given.data), given.steps, given.seeds, lambda text: print(text, file=sys.stderr, flush=True))
     text = markdown(report)
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n")

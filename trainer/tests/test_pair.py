@@ -68,10 +68,10 @@ def test_the_experiment_on_the_bundled_member_compares_the_same_job_with_and_wit
     from experiments.bundled import arm_job, markdown
 
     recipe = pair.read_recipe(pair.RECIPES / "pair.json")
-    plain, taught = (arm_job(recipe, "small", tmp_path, tmp_path / "runs", arm, 2, 40) for arm in ("plain", "taught"))
+    plain, taught = (arm_job(recipe, "small", "early", tmp_path, tmp_path / "runs", arm, 2, 40) for arm in ("plain", "taught"))
     assert (plain.teacher, plain.teacher_weight, plain.objective) == (None, 0.0, "cross_entropy")
     assert taught.teacher == str(tmp_path / "large-widen") and taught.teacher_weight > 0
-    for name in ("rows", "seed", "steps", "shape", "batch_rows", "learning_rate", "warmup_steps"):
+    for name in ("rows", "initial", "seed", "steps", "shape", "batch_rows", "learning_rate", "warmup_steps"):
         assert getattr(plain, name) == getattr(taught, name)
     one = {"mean": 0.5, "ece": 0.1, "seconds": 3.0}
     report = {"objective": "forward_kl", "teacherWeight": 0.7, "arms": {"plain": {"1": one, "2": one}, "taught": {"1": one | {"mean": 0.6}, "2": one}},
