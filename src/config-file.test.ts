@@ -45,10 +45,10 @@ test('each form is read, relative to its own folder, beside any package.json', a
   }
 });
 
-test('no file means the bundled models', async () => {
+test('no file means the bundled pair', async () => {
   const { file, config } = await loadConfig('/');
   assert.equal(file, undefined);
-  assert.deepEqual(Object.keys(config.members), ['small', 'large', 'nano']);
+  assert.deepEqual(Object.keys(config.members), ['small', 'large']);
 });
 
 test('what is missing, broken or wrong is told', async (t) => {

@@ -232,11 +232,10 @@ export type Config = z.output<typeof configSchema>;
 /** Settings of one member. */
 export type MemberConfig = Config['members'][string];
 
-/** The bundled pair and nano: what runs when no configuration exists. Two prompts at once keep an idle gateway under 250 MB. */
+/** The bundled pair: what runs when no configuration exists; `bundled:nano` is there to be added. Two prompts at once keep an idle gateway under 250 MB. */
 export const bundledMembers: ConfigInput['members'] = {
   small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft'], embeddings: true, sequencesMax: 2 },
   large: { engine: 'llama', file: 'bundled:large', roles: ['large'], sequencesMax: 2 },
-  nano: { engine: 'llama', file: 'bundled:nano', roles: ['nano'], sequencesMax: 2 },
 };
 
 /** Recipe defaults that come with the bundled pair: chosen on the trainer's development tasks (`trainer/tandem_trainer/evaluate.py`), not on the held-out ones. */
