@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.objectives import DOCUMENT, interval, number  # noqa: E402
+from experiments.objectives import DOCUMENT, interval, number, train_to_end  # noqa: E402
 from tandem_trainer import pair  # noqa: E402
 from tandem_trainer.data import heldout, sources  # noqa: E402
 from tandem_trainer.evaluate import answers, score  # noqa: E402
@@ -59,8 +59,7 @@ def run(recipe: dict, member: str, phase: str, work: Path, folder: Path, root: P
                 continue
             job = arm_job(recipe, member, phase, work, folder, arm, seed, steps)
             began = time.time()
-            if len(train(job, lambda event: None)) < steps:
-                raise SystemExit("stopped by a signal; started again, it goes on with the runs that are missing")
+            train_to_end(job)
             taken = time.time() - began
             model = load_model(job.output)
             found = score(tokenizer, dev, answers(model, tokenizer, dev))

@@ -26,7 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments.world import ANSWER_LIMIT, HELD, LABELLED, STUDENT, STUDENT_KINDS, UNLABELLED, World, build, draw  # noqa: E402
-from tandem_trainer.job import parse_job  # noqa: E402
+from tandem_trainer.job import Job, parse_job  # noqa: E402
 from tandem_trainer.train import train  # noqa: E402
 
 SEEDS = (1, 2, 3)
@@ -93,6 +93,14 @@ def resolved(world: World, value: Any) -> Any:
     return world.path(value[1:]) if isinstance(value, str) and value.startswith("@") else value
 
 
+def train_to_end(job: Job) -> None:
+    """Trains a job, from its last checkpoint if there is one. Ends the experiment when a signal stops it."""
+    stopped: list[bool] = []
+    train(job, lambda event: stopped.append(True) if event["event"] == "stopped" else None)
+    if stopped:
+        raise SystemExit("stopped by a signal; started again, it goes on where it was")
+
+
 def run_arm(world: World, arm: Arm, seed: int, steps: int) -> dict[str, float]:
     """Trains one student and scores it."""
     objective = arm.name.split(" (")[0] if not arm.name.startswith("plain") else "cross_entropy"
@@ -105,13 +113,11 @@ def run_arm(world: World, arm: Arm, seed: int, steps: int) -> dict[str, float]:
     if arm.group == "tuned" or arm.name == "gkd (more prompts)":
         part = steps - steps // 3
         first = world.job(f"start-{seed}", seed=seed, steps=part)
-        if not (Path(first["output"]) / "checkpoint.pt").is_file():
-            train(parse_job(first), lambda event: None)
+        train_to_end(parse_job(first))
         fields |= {"initial": first["output"], "steps": steps - part, "learning_rate": 1e-3, "embedding_learning_rate": 1e-3}
     job = {key: value for key, value in world.job(name, **fields).items() if value is not None}
     began = time.process_time()
-    if len(train(parse_job(job), lambda event: None)) < job["steps"]:
-        raise SystemExit("stopped by a signal; started again, it goes on with the arms that are missing")
+    train_to_end(parse_job(job))
     taken = time.process_time() - began
     return {**world.score(job["output"], tokenizer, arm.group == "worked"), "seconds": taken}
 

@@ -16,8 +16,8 @@ export interface PairCounts {
 
 /** Share of the level that the interval of the nuisance parameter takes. */
 const nuisanceShare = 0.02;
-/** Values of the nuisance parameter that are tried. The p-value is smooth in it: 12, 24 and 200 agree to three digits. */
-const nuisanceValues = 24;
+/** Values of the nuisance parameter that are tried: near 0.05 they find the greatest p-value to 0.00005 (213 outcomes of 50 to 3,000 pairs, against 800 values). */
+const nuisanceValues = 48;
 
 /** Counts of losses that are all -1, 0 or 1; undefined when one is anything else. */
 export function pairCounts(losses: ArrayLike<number>): PairCounts | undefined {
@@ -33,11 +33,11 @@ export function pairCounts(losses: ArrayLike<number>): PairCounts | undefined {
 /**
  * Whether the mean loss is below `bound`, at `level`.
  * @param bound greater than 0, less than 1
- * @param level chance of a wrong yes, 0 to 0.5
+ * @param level chance of a wrong yes, 0 to 0.15; a greater one is treated much like 0.15, to the safe side: less than a standard deviation under the bound is never enough
  */
 export function lossBelow(counts: PairCounts, bound: number, level: number): boolean {
   const seen = statistic(counts, bound);
-  if (seen > -1) return false; // no level up to 0.15 is reached here
+  if (seen > -1) return false;
   const share = nuisanceShare * level;
   const binomials = new Binomials(counts.n);
   const [low, high] = binomials.interval(counts.better, share);
