@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("objectives", "bundled")
+NAMES = ("objectives", "bundled", "few_labels")
 
 
 def register(commands: Any) -> None:

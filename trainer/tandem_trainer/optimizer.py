@@ -18,13 +18,13 @@ from torch import Tensor
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Five Newton-Schulz steps on ``matrices`` (n, rows, columns), in bf16; returns bf16 of the same shape.
+def orthogonalise(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Five Newton-Schulz steps on ``matrices`` (n, rows, columns), in ``dtype``; returns ``dtype`` of the same shape.
 
-    Singular values end near 1 (about 0.7 to 1.2).
+    Singular values end near 1 (about 0.7 to 1.2). A processor without bf16 products is about three times faster in float32.
     """
     a, b, c = NEWTON_SCHULZ
-    x = matrices.bfloat16()
+    x = matrices.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT.contiguous()
@@ -36,12 +36,13 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and decoupled weight decay for 2-D parameters.
+    """Muon with Nesterov momentum and decoupled weight decay for 2-D parameters; updates are orthogonalised in ``dtype``.
 
     Raises ``ValueError`` for a parameter that is not a matrix.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = 0.95, dtype: torch.dtype = torch.bfloat16) -> None:
+        self.dtype = dtype
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -60,7 +61,7 @@ class Muon(torch.optim.Optimizer):
                 gradients = [parameter.grad for parameter in parameters]
                 buffers = [self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in parameters]
                 torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
-                updates = orthogonalise(torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"])))
+                updates = orthogonalise(torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"])), dtype=self.dtype)
                 rate = group["lr"] * 0.2 * math.sqrt(max(shape))
                 torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(parameters, [update.to(p.dtype) for update, p in zip(updates, parameters, strict=True)], alpha=-rate)

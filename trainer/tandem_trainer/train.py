@@ -62,7 +62,8 @@ def build_optimizers(model: nn.Module, job: Job, extra: Sequence[nn.Parameter] =
     apart = [name for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name or "lm_head" in name or ".lora_b" in name]
     matrices = [p for name, p in model.named_parameters() if name not in apart and p.requires_grad]
     rest = [p for name, p in model.named_parameters() if name in apart and p.requires_grad] + list(extra)
-    first = Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay) if job.optimizer == "muon" and job.adapter is None else torch.optim.AdamW(
+    kind = torch.float32 if job.precision == "f32" else torch.bfloat16
+    first = Muon(matrices, lr=job.learning_rate, weight_decay=job.weight_decay, dtype=kind) if job.optimizer == "muon" and job.adapter is None else torch.optim.AdamW(
         matrices, lr=job.learning_rate, betas=(0.9, 0.95), weight_decay=job.weight_decay, fused=True)
     return [first, torch.optim.AdamW(rest, lr=job.embedding_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
 
