@@ -32,7 +32,7 @@ const ERROR_BYTES_MAX = 65_536;
 
 /**
  * Opens a model behind an OpenAI-compatible server. Nothing is sent until the first call.
- * @throws {TandemError} config_invalid when the variable of the key is not set
+ * @throws {TandemError} config_invalid when the variable of the key is not set, or a header cannot be sent
  */
 export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<Model> {
   const key = settings.apiKeyEnv === undefined ? undefined : ctx.env[settings.apiKeyEnv];
@@ -73,7 +73,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
   /** The whole answer, fetched in one piece. */
   async #answer(request: GenerateRequest<P>, call: Call): Promise<Answer> {
     const wire = this.#answerRequest(request);
-    const body = Buffer.from(JSON.stringify(wire.fields));
+    const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
     for (let tries = 1; ; tries++) {
       const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
@@ -85,7 +85,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
         reader.whole(await exchange.text(REPLY_BYTES_MAX), parts);
         reader.settle(parts);
         try {
-          parts.push(reader.finish(wire.promptCharacters, body.length * tries, exchange.bytesDown, call));
+          parts.push(reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call));
         } catch (failure) {
           return { parts, failure };
         }
@@ -111,7 +111,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
   async *#stream(request: GenerateRequest<P>, call: Call): AsyncGenerator<ModelPart, void, undefined> {
     const wire = this.#answerRequest(request);
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
-    const body = Buffer.from(JSON.stringify(wire.fields));
+    const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
     for (let tries = 1; ; tries++) {
       let delivered = false;
@@ -126,7 +126,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
           }
         }
         exchange.release();
-        yield reader.finish(wire.promptCharacters, body.length * tries, exchange.bytesDown, call);
+        yield reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call);
         return;
       } catch (error) {
         if (delivered) throw error;
@@ -151,8 +151,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
     }
   }
 
-  close(): Promise<void> {
-    return this.#transport.close();
+  async close(): Promise<void> {
+    this.#transport.close();
   }
 
   async #score(request: ScoreRequest<P>, call: Call): Promise<Scored> {
@@ -176,7 +176,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
 
   /** Sends, reads a whole JSON reply, and tries again where that is allowed. */
   async #ask(path: string, fields: Record<string, unknown>, call: Call): Promise<WireReply> {
-    const body = Buffer.from(JSON.stringify(fields));
+    const body = JSON.stringify(fields);
     const attempts = this.#attempts(call);
     for (;;) {
       const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });

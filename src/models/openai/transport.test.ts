@@ -2,28 +2,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TandemError } from '../../errors.ts';
 import { retryAfterMs } from './failure.ts';
-import { Exchange } from './transport.ts';
+import { ConnectionFailure, type Sending } from './http/connection.ts';
+import { Exchange, Transport } from './transport.ts';
 
 const settings = { member: 'it', baseUrl: 'http://x', headers: {}, connectionsMax: 1, connectTimeoutMs: 7, firstTokenTimeoutMs: 60_000, betweenTokensTimeoutMs: 60_000, totalTimeoutMs: 60_000, wallMs: () => 0 };
 
 /** An exchange on a line that the test holds in its hands. */
-function line(): { exchange: Exchange; log: string[]; controller: never } {
+function line(): { exchange: Exchange; log: string[]; sending: Sending } {
   const log: string[] = [];
-  const controller = { abort: () => log.push('abort'), pause: () => log.push('pause'), resume: () => log.push('resume') } as never;
-  return { exchange: new Exchange(settings, { signal: new AbortController().signal, leftMs: 60_000, streamed: true }), log, controller };
+  const sending: Sending = { abort: () => void log.push('abort'), pause: () => void log.push('pause'), resume: () => void log.push('resume') };
+  return { exchange: new Exchange(settings, { signal: new AbortController().signal, leftMs: 60_000, streamed: true }), log, sending };
 }
 
 test('a connection that is never made is a time-out of its own', async () => {
-  const { exchange, controller } = line();
-  exchange.onResponseError(controller, Object.assign(new Error('slow'), { code: 'UND_ERR_CONNECT_TIMEOUT' }));
+  const { exchange } = line();
+  exchange.onFailure(new ConnectionFailure('connect-timeout', 'slow'));
   await assert.rejects(exchange.begun(), (error) => TandemError.is(error) && error.code === 'upstream_timeout' && /connectTimeoutMs/.test(error.message));
 });
 
 test('a reader that is slow pauses the line, and reading resumes it', async () => {
-  const { exchange, log, controller } = line();
-  exchange.onRequestStart(controller);
-  exchange.onResponseStart(controller, 200, {});
-  for (let i = 0; i < 5; i++) exchange.onResponseData(controller, Buffer.alloc(65_536));
+  const { exchange, log, sending } = line();
+  exchange.onSent(sending);
+  exchange.onHead(200, {});
+  for (let i = 0; i < 5; i++) exchange.onData(Buffer.alloc(65_536));
   assert.deepEqual(log, ['pause']);
   assert.equal((await exchange.read())?.length, 5);
   assert.deepEqual(log, ['pause', 'resume']);
@@ -32,35 +33,38 @@ test('a reader that is slow pauses the line, and reading resumes it', async () =
 });
 
 test('what came before the line broke is read before the failure', async () => {
-  const { exchange, controller } = line();
-  exchange.onRequestStart(controller);
-  exchange.onResponseStart(controller, 200, {});
-  exchange.onResponseData(controller, Buffer.from('abc'));
-  exchange.onResponseError(controller, new Error('reset'));
+  const { exchange, sending } = line();
+  exchange.onSent(sending);
+  exchange.onHead(200, {});
+  exchange.onData(Buffer.from('abc'));
+  exchange.onFailure(new ConnectionFailure('lost', 'reset'));
   assert.equal(String((await exchange.read())?.[0]), 'abc');
   await assert.rejects(exchange.read(), (error) => TandemError.is(error) && error.code === 'upstream_truncated');
 });
 
-test('an early hint is not the reply', async () => {
-  const { exchange, controller } = line();
-  exchange.onResponseStart(controller, 103, {});
-  const early: number = exchange.status;
-  assert.equal(early, 0);
-  exchange.onResponseStart(controller, 200, { 'content-type': 'Application/JSON' });
-  assert.equal(exchange.status, 200);
+test('the type of a reply is known whatever its case', () => {
+  const { exchange } = line();
+  exchange.onHead(200, { 'content-type': 'Application/JSON' });
   assert.ok(exchange.isType('application/json'));
   exchange.cancel();
 });
 
+test('a header that HTTP cannot carry, or that would change where a message ends, is refused', () => {
+  const refused = { 'transfer-encoding': 'chunked', 'Content-Length': '1', 'x a': 'b', 'x-a': 'b\r\nx-b: c' };
+  for (const [name, value] of Object.entries(refused)) {
+    assert.throws(() => new Transport({ ...settings, headers: { [name]: value } }), (error) => TandemError.is(error) && error.code === 'config_invalid' && error.message.includes(`members.it.headers.${name}`));
+  }
+});
+
 test('a released reply drains quietly, and cancelling it does nothing', () => {
-  const { exchange, log, controller } = line();
-  exchange.onRequestStart(controller);
-  exchange.onResponseStart(controller, 200, {});
+  const { exchange, log, sending } = line();
+  exchange.onSent(sending);
+  exchange.onHead(200, {});
   exchange.release();
-  exchange.onResponseData(controller, Buffer.alloc(10));
+  exchange.onData(Buffer.alloc(10));
   exchange.cancel();
   assert.deepEqual(log, []);
-  exchange.onResponseEnd();
+  exchange.onEnd();
 });
 
 test('Retry-After in all its forms', () => {

@@ -1,15 +1,17 @@
 /**
  * One pool of connections to a server, and one exchange of a request and its reply over it.
  *
- * Built on undici's `dispatch`: no streams, no fetch, one object an exchange. Owns the time-outs, cancelling, byte
- * counts and back-pressure; turns lost connections into errors of the catalogue. Knows nothing of the protocol inside.
+ * No streams, no fetch, one object an exchange. Owns the time-outs, cancelling, byte counts and back-pressure; turns lost
+ * connections into errors of the catalogue. `http/` moves the bytes; this file knows nothing of the protocol inside them.
  */
-import { Pool } from 'undici';
-import type { Dispatcher } from 'undici';
-import { TandemError } from '../../errors.ts';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { fail, TandemError } from '../../errors.ts';
 import { atTurnEnd } from '../../system/turn.ts';
 import { malformed, retryAfterMs, timedOut, truncated, unreachable } from './failure.ts';
 import type { TimeoutName } from './failure.ts';
+import type { ConnectionFailure, Sender, Sending } from './http/connection.ts';
+import { ConnectionPool } from './http/pool.ts';
+import type { ReplyHeaders } from './http/reply-reader.ts';
 
 /** How to reach a server. */
 export interface TransportSettings {
@@ -35,53 +37,72 @@ export interface ExchangeOptions {
   readonly streamed: boolean;
 }
 
-type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>;
-
 /** Bytes that wait unread before the connection is paused. */
 const WAITING_BYTES_MAX = 262_144;
 /** How long a reply that nobody reads any more may take to end before its connection is closed. Milliseconds. */
 const DRAIN_MS = 1_000;
 
+/** Headers that the transport itself sets, or that would change where a message ends. */
+const reserved = new Set(['connection', 'content-length', 'expect', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
 /** The connections to one server. */
 export class Transport {
   readonly settings: TransportSettings;
-  readonly #pool: Pool;
+  readonly #pool: ConnectionPool;
   readonly #basePath: string;
-  readonly #headers: string[];
+  /** Header lines of every request. */
+  readonly #headers: string;
   #closed = false;
 
+  /** @throws {TandemError} config_invalid for a header that cannot be sent */
   constructor(settings: TransportSettings) {
     const url = new URL(settings.baseUrl);
+    const secure = url.protocol === 'https:';
     this.settings = settings;
     this.#basePath = url.pathname.replace(/\/+$/, '');
-    this.#headers = ['content-type', 'application/json', ...Object.entries(settings.headers).flat()];
-    this.#pool = new Pool(url.origin, {
-      connections: settings.connectionsMax,
-      pipelining: 1,
-      connectTimeout: settings.connectTimeoutMs,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    this.#headers = headerLines(settings, url.host);
+    const origin = { secure, host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port) || (secure ? 443 : 80) };
+    this.#pool = new ConnectionPool({ origin, connectionsMax: settings.connectionsMax, connectTimeoutMs: settings.connectTimeoutMs });
   }
 
-  /** Begins an exchange. Await `begun` of the result before reading. @throws {TandemError} cancelled, engine_failed after `close` */
-  send(method: 'POST' | 'GET', path: string, body: Buffer | null, options: ExchangeOptions): Exchange {
+  /** Begins an exchange. `body`: JSON, or null for none. Await `begun` of the result before reading. @throws {TandemError} cancelled, engine_failed after `close` */
+  send(method: 'POST' | 'GET', path: string, body: string | null, options: ExchangeOptions): Exchange {
     if (this.#closed) throw new TandemError('engine_failed', { member: this.settings.member, message: `Member "${this.settings.member}" is closed.` });
     const exchange = new Exchange(this.settings, options);
-    if (!options.signal.aborted) this.#pool.dispatch({ method, path: `${this.#basePath}${path}`, headers: this.#headers, body }, exchange);
+    if (options.signal.aborted) return exchange;
+    const bodyBytes = body === null ? 0 : Buffer.byteLength(body);
+    const length = body === null ? '' : `content-length: ${bodyBytes}\r\n`;
+    this.#pool.send({ head: `${method} ${this.#basePath}${path} HTTP/1.1\r\n${this.#headers}${length}\r\n`, body: body ?? '', bodyBytes }, exchange);
     return exchange;
   }
 
   /** Closes every connection at once. */
-  async close(): Promise<void> {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#pool.destroy();
+    this.#pool.close();
   }
 }
 
+/** @throws {TandemError} config_invalid */
+function headerLines({ member, headers }: TransportSettings, host: string): string {
+  const all: Record<string, string> = { host, connection: 'keep-alive', 'content-type': 'application/json' };
+  for (const [name, value] of Object.entries(headers)) {
+    const param = `members.${member}.headers.${name}`;
+    if (reserved.has(name.toLowerCase())) fail('config_invalid', { message: `${param}: this header is set for each request and cannot be configured.`, param, member });
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      fail('config_invalid', { message: `${param}: expected a name and a value that HTTP can carry, got other characters.`, param, member });
+    }
+    all[name.toLowerCase()] = value;
+  }
+  return Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+}
+
 /** One request and its reply. Always end it with `cancel`, after `release` when the reply was understood. */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Sender {
   /** Status of the reply; 0 before it came. */
   status = 0;
   /** Headers of the reply, names in lower case. */
@@ -90,7 +111,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   bytesDown = 0;
   readonly #settings: TransportSettings;
   readonly #options: ExchangeOptions;
-  #controller: Dispatcher.DispatchController | undefined;
+  #sending: Sending | undefined;
   #chunks: Buffer[] = [];
   #waitingBytes = 0;
   #paused = false;
@@ -129,7 +150,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#paused) {
       this.#paused = false;
       this.#gapTimer?.refresh();
-      this.#controller?.resume();
+      this.#sending?.resume();
     }
     return chunks;
   }
@@ -167,7 +188,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#chunks = [];
     this.#detach();
     this.#gapTimer = setTimeout(() => this.#stop(cancelled()), DRAIN_MS).unref();
-    if (this.#paused) this.#controller?.resume();
+    if (this.#paused) this.#sending?.resume();
   }
 
   /** Closes the connection at once, unless the reply has ended or was released. */
@@ -175,20 +196,24 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (!this.#over && !this.#released) this.#stop(cancelled());
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#over) controller.abort(this.#failure ?? cancelled());
+  /** Whether the reply has ended, or failed, or is not wanted any more. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  onSent(sending: Sending): void {
+    this.#sending = sending;
+    if (this.#over) sending.abort();
     else if (this.#options.streamed) this.#gapTimer = setTimeout(this.#onGap, this.#settings.firstTokenTimeoutMs);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
-    if (status < 200) return;
+  onHead(status: number, headers: ReplyHeaders): void {
     this.status = status;
     this.headers = headers;
     if (this.#options.streamed) this.#signalChange();
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(bytes: Buffer): void {
     if (this.#over || this.#released) return;
     if (this.bytesDown === 0 && this.#gapTimer !== undefined) {
       clearTimeout(this.#gapTimer);
@@ -196,31 +221,30 @@ export class Exchange implements Dispatcher.DispatchHandler {
     } else {
       this.#gapTimer?.refresh();
     }
-    this.bytesDown += chunk.length;
-    this.#chunks.push(chunk);
-    this.#waitingBytes += chunk.length;
+    this.bytesDown += bytes.length;
+    this.#chunks.push(bytes);
+    this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > WAITING_BYTES_MAX) {
       this.#paused = true;
-      controller.pause();
+      this.#sending?.pause();
     } else if (!this.#options.streamed) return;
     this.#signalChange();
   }
 
-  onResponseEnd(): void {
+  onEnd(): void {
     this.#finish(undefined);
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#finish(this.#explain(error));
+  onFailure(failure: ConnectionFailure): void {
+    this.#finish(this.#explain(failure));
   }
 
-  #explain(error: Error & { code?: unknown }): TandemError {
+  #explain(failure: ConnectionFailure): TandemError {
     const { member, connectTimeoutMs } = this.#settings;
-    if (TandemError.is(error)) return error;
-    if (error.code === 'UND_ERR_CONNECT_TIMEOUT') return timedOut(member, 'connectTimeoutMs', connectTimeoutMs);
-    if (this.status !== 0) return truncated(member, error);
-    if (error.name === 'HTTPParserError') return malformed(member, 'something that is not HTTP');
-    return unreachable(member, error);
+    if (failure.kind === 'connect-timeout') return timedOut(member, 'connectTimeoutMs', connectTimeoutMs);
+    if (this.status !== 0) return truncated(member, failure);
+    if (failure.kind === 'malformed') return malformed(member, 'something that is not HTTP');
+    return unreachable(member, failure.cause);
   }
 
   readonly #onAbort = (): void => {
@@ -240,7 +264,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #stop(why: TandemError): void {
     if (this.#over) return;
     this.#finish(why);
-    this.#controller?.abort(why);
+    this.#sending?.abort();
   }
 
   #finish(failure: TandemError | undefined): void {

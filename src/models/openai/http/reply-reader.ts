@@ -1,0 +1,265 @@
+/**
+ * Reads the replies of one HTTP/1.1 connection, one after the other, from bytes in whatever pieces they come
+ * (RFC 9112). Strict: what is not clearly framed is refused, since a reply that is cut at the wrong place would put
+ * one caller's answer before another's eyes. Knows no socket.
+ */
+
+/** Headers of a reply: names in lower case; several of one name are joined with commas. */
+export type ReplyHeaders = Readonly<Record<string, string | undefined>>;
+
+/** What is told of a reply, in this order. */
+export interface ReplyListener {
+  onHead(status: number, headers: ReplyHeaders): void;
+  /** Bytes of the body; what one read held comes in one piece, and belongs to the listener. */
+  onData(bytes: Buffer): void;
+  onEnd(): void;
+}
+
+/** What came is not a reply of HTTP/1.1, or not one whose end can be known. */
+export class MalformedReply extends Error {
+  override readonly name = 'MalformedReply';
+}
+
+/** Size of the head of a reply, its interim replies included, and of the trailers. Bytes. */
+const headBytesMax = 65_536;
+/** Size of the line before a chunk: digits and extensions. Bytes. */
+const chunkLineBytesMax = 4_096;
+
+/** Where in a reply the reader is. */
+type Place = 'head' | 'length' | 'close' | 'chunk-line' | 'chunk' | 'chunk-end' | 'trailers';
+
+const protocol = 'HTTP/1.';
+const empty = Buffer.alloc(0);
+
+/** Reads replies. */
+export class ReplyReader {
+  readonly #listener: ReplyListener;
+  #place: Place = 'head';
+  /** Bytes of a head or line whose end has not come. */
+  #held: Buffer = empty;
+  /** Body bytes to come, of the reply or of the chunk. */
+  #left = 0;
+  #headBytes = 0;
+  #keeps = false;
+  #keepMs: number | undefined;
+
+  /** @param listener told of every reply */
+  constructor(listener: ReplyListener) {
+    this.#listener = listener;
+  }
+
+  /** Whether the connection may carry another request after the last reply. */
+  get keepsAlive(): boolean {
+    return this.#keeps;
+  }
+
+  /** How long the server said it keeps the connection, in milliseconds (`keep-alive: timeout`). */
+  get keepMs(): number | undefined {
+    return this.#keepMs;
+  }
+
+  /**
+   * Takes bytes; they are not kept beyond the call. Ends after the end of a reply; when something follows that nobody
+   * has asked for, it is dropped, and the connection is not kept.
+   * @throws {MalformedReply}
+   */
+  push(bytes: Buffer): void {
+    let from = 0;
+    if (this.#place === 'head') {
+      from = this.#head(bytes);
+      if (from < 0) return;
+    }
+    const body = new Body(bytes.length - from);
+    let failure: unknown;
+    let ended = false;
+    try {
+      while (!(ended = this.#isOver()) && from < bytes.length) from = this.#take(bytes, from, body);
+    } catch (error) {
+      failure = error;
+    }
+    if (body.length > 0) this.#listener.onData(body.bytes());
+    if (failure !== undefined) throw failure;
+    if (!ended) return;
+    this.#place = 'head';
+    this.#headBytes = 0;
+    if (from < bytes.length) this.#keeps = false;
+    this.#listener.onEnd();
+  }
+
+  /** The server has closed the connection. Whether that was the end of a reply, which is then told. */
+  close(): boolean {
+    if (this.#place !== 'close') return false;
+    this.#place = 'head';
+    this.#listener.onEnd();
+    return true;
+  }
+
+  #isOver(): boolean {
+    return this.#place === 'length' && this.#left === 0;
+  }
+
+  /** Reads heads until that of the reply itself. @returns where the body begins; -1 when more bytes are needed */
+  #head(bytes: Buffer): number {
+    const all = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    const before = this.#held.length;
+    let from = 0;
+    for (;;) {
+      const end = all.indexOf('\r\n\r\n', from);
+      if (this.#headBytes + (end < 0 ? all.length : end) - from > headBytesMax) throw new MalformedReply('The head of the reply is too large.');
+      if (end < 0) break;
+      const interim = this.#begin(all.toString('latin1', from, end));
+      this.#headBytes += end + 4 - from;
+      from = end + 4;
+      if (interim) continue;
+      this.#held = empty;
+      return from - before;
+    }
+    this.#held = Buffer.from(all.subarray(from));
+    // What is no head at all is refused at once: its end would never come.
+    const beginning = this.#held.toString('latin1', 0, protocol.length);
+    if (!protocol.startsWith(beginning)) throw new MalformedReply('The reply does not begin with a status line of HTTP/1.1.');
+    return -1;
+  }
+
+  /** Takes one head. @returns whether it is an interim one (1xx), which the reply itself follows */
+  #begin(head: string): boolean {
+    const lineEnd = head.indexOf('\r\n');
+    const [, minor, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(lineEnd < 0 ? head : head.slice(0, lineEnd)) ?? [];
+    if (digits === undefined) throw new MalformedReply('The reply does not begin with a status line of HTTP/1.1.');
+    const status = Number(digits);
+    const headers = lineEnd < 0 ? {} : headersOf(head, lineEnd + 2);
+    if (status === 101) throw new MalformedReply('The server changes to another protocol.');
+    if (status < 200) return true;
+    this.#frame(status, headers, minor === '1');
+    this.#listener.onHead(status, headers);
+    return false;
+  }
+
+  /** Finds out where the body ends (RFC 9112, 6.3) and whether the connection goes on after it. */
+  #frame(status: number, headers: ReplyHeaders, isCurrent: boolean): void {
+    const { connection, 'transfer-encoding': coding, 'content-length': length } = headers;
+    const options = connection?.toLowerCase();
+    this.#keeps = options === undefined ? isCurrent : isCurrent ? !/(?:^|,)\s*close\s*(?:,|$)/.test(options) : /(?:^|,)\s*keep-alive\s*(?:,|$)/.test(options);
+    this.#keepMs = headers['keep-alive'] === undefined ? undefined : timeoutOf(headers['keep-alive']);
+    this.#left = 0;
+    this.#place = 'length';
+    if (status === 204 || status === 304) return;
+    if (coding !== undefined) {
+      if (length !== undefined || !isCurrent || coding.toLowerCase() !== 'chunked') throw new MalformedReply('The end of the reply cannot be known: expected one of a length and plain chunks.');
+      this.#place = 'chunk-line';
+      return;
+    }
+    if (length === undefined) {
+      this.#place = 'close';
+      this.#keeps = false;
+      return;
+    }
+    const same = length.includes(',') ? oneOf(length) : length;
+    if (!/^\d{1,15}$/.test(same)) throw new MalformedReply('The length of the reply is not a number.');
+    this.#left = Number(same);
+  }
+
+  /** Takes some of the bytes. @returns where it stopped */
+  #take(bytes: Buffer, from: number, body: Body): number {
+    switch (this.#place) {
+      case 'length':
+      case 'chunk': {
+        const end = Math.min(bytes.length, from + this.#left);
+        body.add(bytes, from, end);
+        this.#left -= end - from;
+        if (this.#left === 0 && this.#place === 'chunk') this.#place = 'chunk-end';
+        return end;
+      }
+      case 'close':
+        body.add(bytes, from, bytes.length);
+        return bytes.length;
+      default:
+        return this.#line(bytes, from);
+    }
+  }
+
+  /** Takes a line of the chunked coding (RFC 9112, 7.1), or the beginning of one. @returns where it stopped */
+  #line(bytes: Buffer, from: number): number {
+    const end = bytes.indexOf(10, from);
+    const most = this.#place === 'chunk-line' ? chunkLineBytesMax : this.#place === 'chunk-end' ? 2 : headBytesMax;
+    if (this.#held.length + (end < 0 ? bytes.length : end + 1) - from > most) throw new MalformedReply('A line between two chunks is too long.');
+    if (end < 0) {
+      this.#held = this.#held.length === 0 ? Buffer.from(bytes.subarray(from)) : Buffer.concat([this.#held, bytes.subarray(from)]);
+      return bytes.length;
+    }
+    const line = this.#held.length === 0 ? bytes.toString('latin1', from, end) : this.#held.toString('latin1') + bytes.toString('latin1', from, end);
+    this.#held = empty;
+    if (!line.endsWith('\r')) throw new MalformedReply('A line between two chunks does not end as it should.');
+    this.#chunkLine(line.slice(0, -1));
+    return end + 1;
+  }
+
+  #chunkLine(line: string): void {
+    if (this.#place === 'chunk-line') {
+      const digits = /^([0-9a-fA-F]{1,12})[ \t]*(?:;[^\0\r]*)?$/.exec(line)?.[1];
+      if (digits === undefined) throw new MalformedReply('The size of a chunk is not a number.');
+      this.#left = Number.parseInt(digits, 16);
+      this.#place = this.#left === 0 ? 'trailers' : 'chunk';
+      this.#headBytes = 0;
+    } else if (this.#place === 'chunk-end') {
+      if (line !== '') throw new MalformedReply('A chunk is longer than it said.');
+      this.#place = 'chunk-line';
+    } else if (line === '') {
+      this.#place = 'length';
+      this.#left = 0;
+    } else if ((this.#headBytes += line.length + 2) > headBytesMax) throw new MalformedReply('The trailers of the reply are too large.');
+  }
+}
+
+/** Body bytes out of one read, joined: they are copied anyway, since the buffer of the read is used again. */
+class Body {
+  readonly #bytesMax: number;
+  #into: Buffer | undefined;
+  length = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  add(from: Buffer, start: number, end: number): void {
+    if (end === start) return;
+    this.#into ??= Buffer.allocUnsafe(this.#bytesMax);
+    from.copy(this.#into, this.length, start, end);
+    this.length += end - start;
+  }
+
+  bytes(): Buffer {
+    return (this.#into ?? empty).subarray(0, this.length);
+  }
+}
+
+const isName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** The header lines of a head. @throws {MalformedReply} */
+function headersOf(head: string, start: number): ReplyHeaders {
+  const headers: Record<string, string | undefined> = Object.create(null) as Record<string, undefined>;
+  for (let from = start; from < head.length; ) {
+    const found = head.indexOf('\r\n', from);
+    const end = found < 0 ? head.length : found;
+    const colon = head.indexOf(':', from);
+    if (colon < 0 || colon > end) throw new MalformedReply('A header has no name.');
+    const name = head.slice(from, colon);
+    const value = head.slice(colon + 1, end).trim();
+    if (!isName.test(name) || /[\0\r\n]/.test(value)) throw new MalformedReply('A header is not one of HTTP.');
+    const key = name.toLowerCase();
+    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
+    from = end + 2;
+  }
+  return headers;
+}
+
+/** The one value that a list repeats, or the list. */
+function oneOf(list: string): string {
+  const values = new Set(list.split(',').map((value) => value.trim()));
+  return values.size === 1 ? ([...values][0] as string) : list;
+}
+
+function timeoutOf(keepAlive: string): number | undefined {
+  const seconds = /(?:^|,)\s*timeout\s*=\s*(\d{1,7})/i.exec(keepAlive)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1_000;
+}
