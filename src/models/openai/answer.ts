@@ -6,6 +6,7 @@
  */
 import type { EmittedToken, FinishReason } from '../../exchange.ts';
 import type { Call, ModelPart, TokenUsage } from '../port.ts';
+import { EventTemplate } from './event-template.ts';
 import { fromErrorObject, malformed, truncated } from './failure.ts';
 import type { ServerError } from './failure.ts';
 import type { SseEvent } from './sse.ts';
@@ -22,6 +23,7 @@ export class AnswerReader {
   /** Whether the final event has come. */
   done = false;
   readonly #member: string;
+  readonly #events = new EventTemplate();
   #reason: FinishReason | undefined;
   #usage: TokenUsage | undefined;
   #characters = 0;
@@ -48,7 +50,7 @@ export class AnswerReader {
       this.done = true;
       return;
     }
-    const reply = parseReply(data);
+    const reply = this.#events.read(data);
     if (reply === undefined) throw malformed(this.#member, 'an event that is not a JSON object');
     this.#reply(event === 'error' && reply.error == null ? { error: reply as ServerError } : reply, out);
   }

@@ -83,6 +83,10 @@ export class SseParser {
       this.#event = '';
       return;
     }
+    if (this.#data === undefined && line.startsWith('data: ')) {
+      this.#data = line.slice(6);
+      return;
+    }
     const colon = line.indexOf(':');
     const field = colon === -1 ? line : line.slice(0, colon);
     const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1);

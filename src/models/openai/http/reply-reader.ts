@@ -25,10 +25,15 @@ const headBytesMax = 65_536;
 /** Size of the line before a chunk: digits and extensions. Bytes. */
 const chunkLineBytesMax = 4_096;
 
+/** Digits of the size of a chunk: more would be beyond every body. */
+const chunkDigitsMax = 12;
+
 /** Where in a reply the reader is. */
 type Place = 'head' | 'length' | 'close' | 'chunk-line' | 'chunk' | 'chunk-end' | 'trailers';
 
 const protocol = 'HTTP/1.';
+const CR = 13;
+const LF = 10;
 const empty = Buffer.alloc(0);
 
 /** Reads replies. */
@@ -173,14 +178,30 @@ export class ReplyReader {
       case 'close':
         body.add(bytes, from, bytes.length);
         return bytes.length;
+      case 'chunk-line':
+        return this.#size(bytes, from);
+      case 'chunk-end':
+        if (bytes[from] !== CR || bytes[from + 1] !== LF) return this.#line(bytes, from);
+        this.#place = 'chunk-line';
+        return from + 2;
       default:
         return this.#line(bytes, from);
     }
   }
 
+  /** Takes the line before a chunk: bare digits that have come whole are read as they stand. @returns where it stopped */
+  #size(bytes: Buffer, from: number): number {
+    let size = 0;
+    let at = from;
+    for (let digit; (digit = digitOf(bytes[at] as number)) >= 0; at++) size = size * 16 + digit;
+    if (this.#held.length > 0 || at === from || at - from > chunkDigitsMax || bytes[at] !== CR || bytes[at + 1] !== LF) return this.#line(bytes, from);
+    this.#chunk(size);
+    return at + 2;
+  }
+
   /** Takes a line of the chunked coding (RFC 9112, 7.1), or the beginning of one. @returns where it stopped */
   #line(bytes: Buffer, from: number): number {
-    const end = bytes.indexOf(10, from);
+    const end = bytes.indexOf(LF, from);
     const most = this.#place === 'chunk-line' ? chunkLineBytesMax : this.#place === 'chunk-end' ? 2 : headBytesMax;
     if (this.#held.length + (end < 0 ? bytes.length : end + 1) - from > most) throw new MalformedReply('A line between two chunks is too long.');
     if (end < 0) {
@@ -194,13 +215,17 @@ export class ReplyReader {
     return end + 1;
   }
 
+  #chunk(size: number): void {
+    this.#left = size;
+    this.#place = size === 0 ? 'trailers' : 'chunk';
+    this.#headBytes = 0;
+  }
+
   #chunkLine(line: string): void {
     if (this.#place === 'chunk-line') {
-      const digits = /^([0-9a-fA-F]{1,12})[ \t]*(?:;[^\0\r]*)?$/.exec(line)?.[1];
-      if (digits === undefined) throw new MalformedReply('The size of a chunk is not a number.');
-      this.#left = Number.parseInt(digits, 16);
-      this.#place = this.#left === 0 ? 'trailers' : 'chunk';
-      this.#headBytes = 0;
+      const digits = /^([0-9a-fA-F]+)[ \t]*(?:;[^\0\r]*)?$/.exec(line)?.[1];
+      if (digits === undefined || digits.length > chunkDigitsMax) throw new MalformedReply('The size of a chunk is not a number.');
+      this.#chunk(Number.parseInt(digits, 16));
     } else if (this.#place === 'chunk-end') {
       if (line !== '') throw new MalformedReply('A chunk is longer than it said.');
       this.#place = 'chunk-line';
@@ -209,6 +234,13 @@ export class ReplyReader {
       this.#left = 0;
     } else if ((this.#headBytes += line.length + 2) > headBytesMax) throw new MalformedReply('The trailers of the reply are too large.');
   }
+}
+
+/** The value of a hexadecimal digit; -1 for anything else, the end of the bytes included. */
+function digitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** Body bytes out of one read, joined: they are copied anyway, since the buffer of the read is used again. */
