@@ -17,7 +17,7 @@ from tandem_trainer.train import load_model
 from toys import SHAPE, little_examples, little_rows, job_of, silent, train
 
 LONG = {**SHAPE, "context": 192}  # room for the longest answer that is scored
-TEACHING = {"name", "output", "rows", "laws", "objective", "teacher_weight"}
+TEACHING = {"name", "output", "rows", "laws", "objective", "teacher_weight", "checkpoint_every"}
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def taught_world(tmp_path_factory, tokenizer):
 
 
 def tiny(folder: Path, arm: str, seed: int, **changed):
-    """The arm's job with the tests' shape and four steps a mark."""
+    """The arm's job with the tests' shape and a mark every four steps."""
     job = arm_job(pair.read_recipe(pair.RECIPES / "pair.json"), "small", folder, arm, seed, 16, 4)
     fields = {name: value for name, value in job.to_json().items() if value not in (None, "", [], {})}
-    return parse_job({**fields, "shape": LONG, **changed})
+    return parse_job({**fields, "shape": LONG, "checkpoint_every": 4, **changed})
 
 
 def test_the_arms_of_a_seed_differ_in_their_rows_and_laws_alone(tmp_path):
