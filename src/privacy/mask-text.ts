@@ -4,6 +4,8 @@ import type { Found, Search } from './detect/index.ts';
 import { bareName, placeholder, placeholderLikes } from './placeholder.ts';
 import type { Vault } from './vault.ts';
 
+const nothing: readonly Found[] = [];
+
 /** Masks texts with one vault. */
 export class TextMask {
   private readonly search: Search;
@@ -73,7 +75,7 @@ export class TextMask {
   /** What detectors find, looked for once a text. */
   private found(text: string): readonly Found[] {
     let found = this.looked.get(text);
-    if (found === undefined) this.looked.set(text, (found = this.search.find(text)));
+    if (found === undefined) this.looked.set(text, (found = this.search.mayHold(text) ? this.search.find(text) : nothing));
     return found;
   }
 

@@ -18,7 +18,7 @@ import type { BatteryReader } from '../system/battery.ts';
 import { Breakers } from './breakers.ts';
 import { Live } from './live.ts';
 import type { SharedPurse } from './budget.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../system/deadlines.ts';
 import { askedOf, notCarried, notCarriedBy, type Asked } from './carrying.ts';
 import { noKnobs } from './knobs.ts';
 import { unmetNeeds, type Recipe, type Unmet } from './recipe.ts';

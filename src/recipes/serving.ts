@@ -13,7 +13,7 @@ import type { Meter } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import type { Breakers } from './breakers.ts';
 import type { Live } from './live.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { Deadlines } from '../system/deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
 import { ended, noLongerNeeded, reasonOf } from './call.ts';
 import type { Prepared } from './kitchen.ts';

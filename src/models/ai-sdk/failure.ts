@@ -21,7 +21,7 @@ export function fromProvider(member: string, thrown: unknown, signal: AbortSigna
   const error: ProviderError = typeof thrown === 'object' && thrown !== null ? thrown : {};
   const name = typeof error.name === 'string' ? error.name : '';
   if (typeof error.statusCode === 'number' && error.statusCode >= 300) {
-    return fromStatus(member, error.statusCode, typeof error.responseBody === 'string' ? error.responseBody : '', retryAfterMs(error.responseHeaders ?? {}, wallMs));
+    return fromStatus(member, error.statusCode, typeof error.responseBody === 'string' ? error.responseBody : '', retryAfterMs((name) => error.responseHeaders?.[name], wallMs));
   }
   const lost = typeof error.statusCode === 'number' && error.cause instanceof TypeError;
   if (lost || (malformedNames.includes(name) && /ended without/i.test(String(error.message)))) return truncated(member, thrown);

@@ -63,11 +63,11 @@ export function unreachable(member: string, cause: unknown): UpstreamError {
 }
 
 /** Retry-After in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3), or the `retry-after-ms` of some servers. */
-export function retryAfterMs(headers: Readonly<Record<string, string | string[] | undefined>>, wallMs: number): number | undefined {
-  const exact = Number(headers['retry-after-ms'] ?? Number.NaN);
+export function retryAfterMs(header: (name: string) => string | undefined, wallMs: number): number | undefined {
+  const exact = Number(header('retry-after-ms') ?? Number.NaN);
   if (Number.isFinite(exact) && exact >= 0) return exact;
-  const value = headers['retry-after'];
-  if (typeof value !== 'string' || value === '') return undefined;
+  const value = header('retry-after');
+  if (value === undefined || value === '') return undefined;
   const seconds = Number(value);
   if (Number.isFinite(seconds)) return seconds >= 0 ? Math.ceil(seconds * 1_000) : undefined;
   const date = Date.parse(value);

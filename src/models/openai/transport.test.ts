@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TandemError } from '../../errors.ts';
+import { systemClock } from '../../system/clock.ts';
+import { Deadlines } from '../../system/deadlines.ts';
 import { retryAfterMs } from './failure.ts';
 import { ConnectionFailure, type Sending } from './http/connection.ts';
+import { ReplyHead } from './http/reply-head.ts';
 import { Exchange, Transport } from './transport.ts';
 
 const settings = { member: 'it', baseUrl: 'http://x', headers: {}, connectionsMax: 1, connectTimeoutMs: 7, firstTokenTimeoutMs: 60_000, betweenTokensTimeoutMs: 60_000, totalTimeoutMs: 60_000, wallMs: () => 0 };
@@ -11,7 +14,7 @@ const settings = { member: 'it', baseUrl: 'http://x', headers: {}, connectionsMa
 function line(): { exchange: Exchange; log: string[]; sending: Sending } {
   const log: string[] = [];
   const sending: Sending = { abort: () => void log.push('abort'), pause: () => void log.push('pause'), resume: () => void log.push('resume') };
-  return { exchange: new Exchange(settings, { signal: new AbortController().signal, leftMs: 60_000, streamed: true }), log, sending };
+  return { exchange: new Exchange(settings, new Deadlines(systemClock), { signal: new AbortController().signal, leftMs: 60_000, streamed: true }), log, sending };
 }
 
 test('a connection that is never made is a time-out of its own', async () => {
@@ -23,7 +26,7 @@ test('a connection that is never made is a time-out of its own', async () => {
 test('a reader that is slow pauses the line, and reading resumes it', async () => {
   const { exchange, log, sending } = line();
   exchange.onSent(sending);
-  exchange.onHead(200, {});
+  exchange.onHead(new ReplyHead('HTTP/1.1 200 OK'));
   for (let i = 0; i < 5; i++) exchange.onData(Buffer.alloc(65_536));
   assert.deepEqual(log, ['pause']);
   assert.equal((await exchange.read())?.length, 5);
@@ -35,7 +38,7 @@ test('a reader that is slow pauses the line, and reading resumes it', async () =
 test('what came before the line broke is read before the failure', async () => {
   const { exchange, sending } = line();
   exchange.onSent(sending);
-  exchange.onHead(200, {});
+  exchange.onHead(new ReplyHead('HTTP/1.1 200 OK'));
   exchange.onData(Buffer.from('abc'));
   exchange.onFailure(new ConnectionFailure('lost', 'reset'));
   assert.equal(String((await exchange.read())?.[0]), 'abc');
@@ -44,7 +47,7 @@ test('what came before the line broke is read before the failure', async () => {
 
 test('the type of a reply is known whatever its case', () => {
   const { exchange } = line();
-  exchange.onHead(200, { 'content-type': 'Application/JSON' });
+  exchange.onHead(new ReplyHead('HTTP/1.1 200 OK\r\nContent-Type: Application/JSON'));
   assert.ok(exchange.isType('application/json'));
   exchange.cancel();
 });
@@ -59,7 +62,7 @@ test('a header that HTTP cannot carry, or that would change where a message ends
 test('a released reply drains quietly, and cancelling it does nothing', () => {
   const { exchange, log, sending } = line();
   exchange.onSent(sending);
-  exchange.onHead(200, {});
+  exchange.onHead(new ReplyHead('HTTP/1.1 200 OK'));
   exchange.release();
   exchange.onData(Buffer.alloc(10));
   exchange.cancel();
@@ -69,11 +72,12 @@ test('a released reply drains quietly, and cancelling it does nothing', () => {
 
 test('Retry-After in all its forms', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
-  assert.equal(retryAfterMs({ 'retry-after': '2' }, now), 2_000);
-  assert.equal(retryAfterMs({ 'retry-after': '0.5' }, now), 500);
-  assert.equal(retryAfterMs({ 'retry-after-ms': '120', 'retry-after': '2' }, now), 120);
-  assert.equal(retryAfterMs({ 'retry-after': 'Thu, 01 Jan 2026 00:00:30 GMT' }, now), 30_000);
-  assert.equal(retryAfterMs({ 'retry-after': 'Thu, 01 Jan 2020 00:00:30 GMT' }, now), 0);
-  for (const value of ['soon', '-1', '']) assert.equal(retryAfterMs({ 'retry-after': value }, now), undefined);
-  assert.equal(retryAfterMs({}, now), undefined);
+  const headers = (all: Readonly<Record<string, string>>) => (name: string) => all[name];
+  assert.equal(retryAfterMs(headers({ 'retry-after': '2' }), now), 2_000);
+  assert.equal(retryAfterMs(headers({ 'retry-after': '0.5' }), now), 500);
+  assert.equal(retryAfterMs(headers({ 'retry-after-ms': '120', 'retry-after': '2' }), now), 120);
+  assert.equal(retryAfterMs(headers({ 'retry-after': 'Thu, 01 Jan 2026 00:00:30 GMT' }), now), 30_000);
+  assert.equal(retryAfterMs(headers({ 'retry-after': 'Thu, 01 Jan 2020 00:00:30 GMT' }), now), 0);
+  for (const value of ['soon', '-1', '']) assert.equal(retryAfterMs(headers({ 'retry-after': value }), now), undefined);
+  assert.equal(retryAfterMs(headers({}), now), undefined);
 });

@@ -6,12 +6,14 @@
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
+import { systemClock } from '../../system/clock.ts';
+import { Deadlines } from '../../system/deadlines.ts';
 import { atTurnEnd } from '../../system/turn.ts';
 import { malformed, retryAfterMs, timedOut, truncated, unreachable } from './failure.ts';
 import type { TimeoutName } from './failure.ts';
 import type { ConnectionFailure, Sender, Sending } from './http/connection.ts';
 import { ConnectionPool } from './http/pool.ts';
-import type { ReplyHeaders } from './http/reply-reader.ts';
+import type { ReplyHead } from './http/reply-head.ts';
 
 /** How to reach a server. */
 export interface TransportSettings {
@@ -49,6 +51,8 @@ const reserved = new Set(['connection', 'content-length', 'expect', 'keep-alive'
 export class Transport {
   readonly settings: TransportSettings;
   readonly #pool: ConnectionPool;
+  /** Time-outs of a line are about the line, so they go by the machine's clock. */
+  readonly #deadlines = new Deadlines(systemClock);
   readonly #basePath: string;
   /** Header lines of every request. */
   readonly #headers: string;
@@ -68,7 +72,7 @@ export class Transport {
   /** Begins an exchange. `body`: JSON, or null for none. Await `begun` of the result before reading. @throws {TandemError} cancelled, engine_failed after `close` */
   send(method: 'POST' | 'GET', path: string, body: string | null, options: ExchangeOptions): Exchange {
     if (this.#closed) throw new TandemError('engine_failed', { member: this.settings.member, message: `Member "${this.settings.member}" is closed.` });
-    const exchange = new Exchange(this.settings, options);
+    const exchange = new Exchange(this.settings, this.#deadlines, options);
     if (options.signal.aborted) return exchange;
     const bodyBytes = body === null ? 0 : Buffer.byteLength(body);
     const length = body === null ? '' : `content-length: ${bodyBytes}\r\n`;
@@ -105,13 +109,12 @@ function headerLines({ member, headers }: TransportSettings, host: string): stri
 export class Exchange implements Sender {
   /** Status of the reply; 0 before it came. */
   status = 0;
-  /** Headers of the reply, names in lower case. */
-  headers: ReplyHeaders = {};
   /** Bytes of the reply's body so far. */
   bytesDown = 0;
   readonly #settings: TransportSettings;
   readonly #options: ExchangeOptions;
   #sending: Sending | undefined;
+  #head: ReplyHead | undefined;
   #chunks: Buffer[] = [];
   #waitingBytes = 0;
   #paused = false;
@@ -119,13 +122,14 @@ export class Exchange implements Sender {
   #released = false;
   #failure: TandemError | undefined;
   #wake: (() => void) | undefined;
-  readonly #totalTimer: NodeJS.Timeout;
+  /** Takes the deadline of the whole exchange back. */
+  readonly #unwatch: () => void;
   #gapTimer: NodeJS.Timeout | undefined;
 
-  constructor(settings: TransportSettings, options: ExchangeOptions) {
+  constructor(settings: TransportSettings, deadlines: Deadlines, options: ExchangeOptions) {
     this.#settings = settings;
     this.#options = options;
-    this.#totalTimer = setTimeout(this.#onTotal, options.leftMs);
+    this.#unwatch = deadlines.watch(options.leftMs, this.#onTotal);
     if (options.signal.aborted) this.#onAbort();
     else options.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -172,13 +176,12 @@ export class Exchange implements Sender {
 
   /** Whether the content type of the reply begins so. */
   isType(type: string): boolean {
-    const value = this.headers['content-type'];
-    return typeof value === 'string' && value.toLowerCase().startsWith(type);
+    return this.#head?.get('content-type')?.toLowerCase().startsWith(type) === true;
   }
 
   /** Retry-After of the reply in milliseconds. */
   retryAfterMs(): number | undefined {
-    return retryAfterMs(this.headers, this.#settings.wallMs());
+    return retryAfterMs((name) => this.#head?.get(name), this.#settings.wallMs());
   }
 
   /** Says that no more will be read. The rest of a reply is let through, briefly, so that its connection can be used again. */
@@ -207,9 +210,9 @@ export class Exchange implements Sender {
     else if (this.#options.streamed) this.#gapTimer = setTimeout(this.#onGap, this.#settings.firstTokenTimeoutMs);
   }
 
-  onHead(status: number, headers: ReplyHeaders): void {
-    this.status = status;
-    this.headers = headers;
+  onHead(head: ReplyHead): void {
+    this.status = head.status;
+    this.#head = head;
     if (this.#options.streamed) this.#signalChange();
   }
 
@@ -276,7 +279,7 @@ export class Exchange implements Sender {
   }
 
   #detach(): void {
-    clearTimeout(this.#totalTimer);
+    this.#unwatch();
     clearTimeout(this.#gapTimer);
     this.#options.signal.removeEventListener('abort', this.#onAbort);
   }

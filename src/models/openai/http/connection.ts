@@ -6,7 +6,8 @@
  */
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { MalformedReply, ReplyReader, type ReplyHeaders, type ReplyListener } from './reply-reader.ts';
+import { MalformedReply, type ReplyHead } from './reply-head.ts';
+import { ReplyReader, type ReplyListener } from './reply-reader.ts';
 
 /** Where the server is. */
 export interface Origin {
@@ -43,7 +44,7 @@ export interface Sender {
   readonly over: boolean;
   /** The request goes out now. */
   onSent(sending: Sending): void;
-  onHead(status: number, headers: ReplyHeaders): void;
+  onHead(head: ReplyHead): void;
   onData(bytes: Buffer): void;
   onEnd(): void;
   onFailure(failure: ConnectionFailure): void;
@@ -133,8 +134,8 @@ export class Connection implements ReplyListener, Sending {
     this.#socket.resume();
   }
 
-  onHead(status: number, headers: ReplyHeaders): void {
-    this.#sender?.onHead(status, headers);
+  onHead(head: ReplyHead): void {
+    this.#sender?.onHead(head);
   }
 
   onData(bytes: Buffer): void {

@@ -3,21 +3,14 @@
  * (RFC 9112). Strict: what is not clearly framed is refused, since a reply that is cut at the wrong place would put
  * one caller's answer before another's eyes. Knows no socket.
  */
-
-/** Headers of a reply: names in lower case; several of one name are joined with commas. */
-export type ReplyHeaders = Readonly<Record<string, string | undefined>>;
+import { MalformedReply, ReplyHead } from './reply-head.ts';
 
 /** What is told of a reply, in this order. */
 export interface ReplyListener {
-  onHead(status: number, headers: ReplyHeaders): void;
+  onHead(head: ReplyHead): void;
   /** Bytes of the body; what one read held comes in one piece, and belongs to the listener. */
   onData(bytes: Buffer): void;
   onEnd(): void;
-}
-
-/** What came is not a reply of HTTP/1.1, or not one whose end can be known. */
-export class MalformedReply extends Error {
-  override readonly name = 'MalformedReply';
 }
 
 /** Size of the head of a reply, its interim replies included, and of the trailers. Bytes. */
@@ -127,41 +120,35 @@ export class ReplyReader {
   }
 
   /** Takes one head. @returns whether it is an interim one (1xx), which the reply itself follows */
-  #begin(head: string): boolean {
-    const lineEnd = head.indexOf('\r\n');
-    const [, minor, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\0\r\n]*)?$/.exec(lineEnd < 0 ? head : head.slice(0, lineEnd)) ?? [];
-    if (digits === undefined) throw new MalformedReply('The reply does not begin with a status line of HTTP/1.1.');
-    const status = Number(digits);
-    const headers = lineEnd < 0 ? {} : headersOf(head, lineEnd + 2);
+  #begin(text: string): boolean {
+    const head = new ReplyHead(text);
+    const { status } = head;
     if (status === 101) throw new MalformedReply('The server changes to another protocol.');
     if (status < 200) return true;
-    this.#frame(status, headers, minor === '1');
-    this.#listener.onHead(status, headers);
+    this.#frame(head);
+    this.#listener.onHead(head);
     return false;
   }
 
   /** Finds out where the body ends (RFC 9112, 6.3) and whether the connection goes on after it. */
-  #frame(status: number, headers: ReplyHeaders, isCurrent: boolean): void {
-    const { connection, 'transfer-encoding': coding, 'content-length': length } = headers;
-    const options = connection?.toLowerCase();
-    this.#keeps = options === undefined ? isCurrent : isCurrent ? !/(?:^|,)\s*close\s*(?:,|$)/.test(options) : /(?:^|,)\s*keep-alive\s*(?:,|$)/.test(options);
-    this.#keepMs = headers['keep-alive'] === undefined ? undefined : timeoutOf(headers['keep-alive']);
+  #frame(head: ReplyHead): void {
+    const options = head.get('connection')?.toLowerCase();
+    this.#keeps = options === undefined || options === 'keep-alive' ? head.isCurrent || options !== undefined : head.isCurrent ? !listed(options, 'close') : listed(options, 'keep-alive');
+    const keepAlive = head.get('keep-alive');
+    this.#keepMs = keepAlive === undefined ? undefined : timeoutOf(keepAlive);
     this.#left = 0;
     this.#place = 'length';
-    if (status === 204 || status === 304) return;
+    if (head.status === 204 || head.status === 304) return;
+    const coding = head.get('transfer-encoding');
+    const length = head.get('content-length');
     if (coding !== undefined) {
-      if (length !== undefined || !isCurrent || coding.toLowerCase() !== 'chunked') throw new MalformedReply('The end of the reply cannot be known: expected one of a length and plain chunks.');
+      if (length !== undefined || !head.isCurrent || coding.toLowerCase() !== 'chunked') throw new MalformedReply('The end of the reply cannot be known: expected one of a length and plain chunks.');
       this.#place = 'chunk-line';
-      return;
-    }
-    if (length === undefined) {
+    } else if (length !== undefined) this.#left = lengthOf(length);
+    else {
       this.#place = 'close';
       this.#keeps = false;
-      return;
     }
-    const same = length.includes(',') ? oneOf(length) : length;
-    if (!/^\d{1,15}$/.test(same)) throw new MalformedReply('The length of the reply is not a number.');
-    this.#left = Number(same);
   }
 
   /** Takes some of the bytes. @returns where it stopped */
@@ -265,30 +252,15 @@ class Body {
   }
 }
 
-const isName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Whether a list of connection options holds one. */
+const listed = (options: string, wanted: string): boolean => options.split(',').some((option) => option.trim() === wanted);
 
-/** The header lines of a head. @throws {MalformedReply} */
-function headersOf(head: string, start: number): ReplyHeaders {
-  const headers: Record<string, string | undefined> = Object.create(null) as Record<string, undefined>;
-  for (let from = start; from < head.length; ) {
-    const found = head.indexOf('\r\n', from);
-    const end = found < 0 ? head.length : found;
-    const colon = head.indexOf(':', from);
-    if (colon < 0 || colon > end) throw new MalformedReply('A header has no name.');
-    const name = head.slice(from, colon);
-    const value = head.slice(colon + 1, end).trim();
-    if (!isName.test(name) || /[\0\r\n]/.test(value)) throw new MalformedReply('A header is not one of HTTP.');
-    const key = name.toLowerCase();
-    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
-    from = end + 2;
-  }
-  return headers;
-}
-
-/** The one value that a list repeats, or the list. */
-function oneOf(list: string): string {
-  const values = new Set(list.split(',').map((value) => value.trim()));
-  return values.size === 1 ? ([...values][0] as string) : list;
+/** The length that a header says; a list of the same length many times is one, too. @throws {MalformedReply} */
+function lengthOf(list: string): number {
+  const lengths = list.includes(',') ? [...new Set(list.split(',').map((value) => value.trim()))] : [list];
+  const [length] = lengths;
+  if (lengths.length !== 1 || length === undefined || !/^\d{1,15}$/.test(length)) throw new MalformedReply('The length of the reply is not a number.');
+  return Number(length);
 }
 
 function timeoutOf(keepAlive: string): number | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Clock } from '../system/clock.ts';
+import type { Clock } from './clock.ts';
 import { Deadlines } from './deadlines.ts';
 
 /** A clock that a test moves. */

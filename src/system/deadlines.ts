@@ -2,8 +2,8 @@
  * Deadlines of many runs with one timer. A deadline far away is looked at ten times a second, which is exact to a tenth
  * of a second and costs a run no timer of its own; a near one gets its own timer.
  */
-import { Bag } from '../system/bag.ts';
-import type { Clock } from '../system/clock.ts';
+import { Bag } from './bag.ts';
+import type { Clock } from './clock.ts';
 
 /** How often far deadlines are looked at. */
 const everyMs = 100;

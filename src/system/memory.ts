@@ -1,0 +1,86 @@
+/**
+ * Keeps the memory of a long-running process in bounds.
+ *
+ * V8 lets the part of a heap in which new objects are made (the young generation) double again and again under load, to 128 MiB on
+ * a machine with much memory, in each thread, although a gateway's objects die young and nothing is gained beyond some 32. A
+ * thread's heap is bounded where the thread is made (`youngGeneration`). The main thread's limit is fixed before any code
+ * runs, so its growth is stopped when it has reached the size (`holdYoungGeneration`).
+ */
+import { PerformanceObserver } from 'node:perf_hooks';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+
+/** Half of the young generation that holds new objects, in MiB; the other half takes those that live on. */
+const halfMiB = { gateway: 16, engine: 4, store: 2 } as const;
+
+/** Limits for a thread's heap. @param of what the thread does */
+export function youngGeneration(of: keyof typeof halfMiB): { readonly maxYoungGenerationSizeMb: number } {
+  return { maxYoungGenerationSizeMb: 3 * halfMiB[of] }; // V8 counts large new objects as a third half
+}
+
+/**
+ * Gives the threads that are made from now on their whole young generation at once, so that `holdYoungGeneration` can stop
+ * growth, which V8 knows for the whole process only. Call it before anything is loaded from the compile cache: flags of V8 are part of its key.
+ */
+export function fixThreadsYoungGeneration(): void {
+  if (!isChosen()) setFlagsFromString(`--min-semi-space-size=${halfMiB.gateway}`);
+}
+
+/** Stops the growth of this thread's young generation whenever it has its size, and allows it below. For the main thread. */
+export function holdYoungGeneration(): void {
+  if (isChosen()) return;
+  let growth = 2;
+  const set = (factor: number): void => {
+    if (factor !== growth) setFlagsFromString(`--semi-space-growth-factor=${(growth = factor)}`);
+  };
+  const look = (): void => set(youngBytes() < 2 * halfMiB.gateway * 2 ** 20 ? 2 : 1);
+  new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
+  process.once('exit', () => set(2)); // the compile cache is written after this
+  look();
+}
+
+function youngBytes(): number {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? Infinity;
+}
+
+/** Whether the one who started the process chose the size. */
+function isChosen(): boolean {
+  return /semi[-_]space/.test([...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '));
+}
+
+const tidied = 'tandem.tidied';
+const tidyAfterMs = 1_000;
+const tidyTries = 5;
+
+/** Lets every thread that is made from now on give back, once, what it needed for starting only. */
+export function tidyThreads(): void {
+  setEnvironmentData(tidied, true);
+}
+
+/** `tidy` for a thread, where the process wants it. */
+export function tidyThread(busy?: () => boolean): void {
+  if (getEnvironmentData(tidied) === true) tidy(busy);
+}
+
+/**
+ * Collects all garbage of this thread's heap once, a second from now, and gives the memory back. It also tells V8 how little
+ * is alive, so that later collections come in time. Takes some 50 ms, so it waits for a moment without work; after some tries it is left.
+ * @param busy whether there is work
+ */
+export function tidy(busy: () => boolean = () => false): void {
+  let tries = 0;
+  const timer = setInterval(() => {
+    if (!busy()) collect();
+    else if (++tries < tidyTries) return;
+    clearInterval(timer);
+  }, tidyAfterMs);
+  timer.unref();
+}
+
+function collect(): void {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as (how: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
+  setFlagsFromString('--no-expose-gc');
+  gc({ type: 'major', flavor: 'last-resort' });
+}
