@@ -47,6 +47,27 @@ test('speculate writes what the large model writes, token for token, and says ho
   }
 });
 
+test('nano drafts for large, and stands at the bottom of a cascade', { skip }, async () => {
+  const nano = existsSync(new URL('../../weights/nano/model.gguf', import.meta.url));
+  assert.ok(nano, 'weights/nano is part of the bundle');
+  const team = await createTandem({
+    store: { path: ':memory:' },
+    members: { nano: { engine: 'llama', file: 'bundled:nano', roles: ['small', 'draft'] }, large: { engine: 'llama', file: 'bundled:large', roles: ['large'] } },
+  });
+  const ask = async (model: string, content: string, knobs = {}): Promise<string> => {
+    const { parts } = await team.handle({ surface: 'library', model, prompt: { messages: [{ role: 'user', content }] }, sampling: { temperature: 0, tokensMax: 40 }, answers: 1, policy: {}, knobs, explain: false, key: undefined }, new AbortController().signal);
+    let text = '';
+    for await (const part of parts) if (part.type === 'text') text += part.delta;
+    return text;
+  };
+  try {
+    for (const question of questions) assert.equal(await ask('tandem/speculate', question), await ask('large', question), question);
+    assert.equal(await ask('tandem/cascade', questions[0] ?? '', { threshold: 0 }), await ask('nano', questions[0] ?? ''));
+  } finally {
+    await team.close();
+  }
+});
+
 test('a cascade that accepts everything is the small model, one that accepts nothing the large one', { skip }, async () => {
   for (const question of questions) {
     for (const [threshold, model] of [[0, 'small'], [1, 'large']] as const) {
