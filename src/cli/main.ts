@@ -5,6 +5,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(`error Tandem needs Node 22.18 or newer; this is ${process.versions.node}.\n  Install a newer Node, or let npm bring one: npx -p node@24 -p tandem tandem\n`);
   process.exitCode = 1;
 } else {
+  const { fixThreadsYoungGeneration } = await import('../system/memory.ts');
+  fixThreadsYoungGeneration();
   // Compiled (and stripped) modules are kept in the system's temporary folder: a second start takes half the time, and less memory.
   const { enableCompileCache } = await import('node:module');
   const { directory } = enableCompileCache();

@@ -2,9 +2,11 @@
 import { availableParallelism } from 'node:os';
 import { Option } from 'commander';
 import type { LoadedConfig } from '../config-file.ts';
+import type { Config } from '../config.ts';
 import { fail, TandemError } from '../errors.ts';
 import type { GatewayOptions } from '../gateway/index.ts';
 import { unmetNeeds } from '../recipes/recipe.ts';
+import { holdYoungGeneration, tidy, tidyThreads } from '../system/memory.ts';
 import type { Runtime } from '../tandem.ts';
 import { memberRows, type MemberRow } from './member-row.ts';
 import { failureLine } from './serve/failure-line.ts';
@@ -44,6 +46,8 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
   const stop = stopSignal();
   try {
     await announce(terminal, serving.runtime, { url: serving.url, file: serving.file, threads: serving.threads, json: options.json === true, startMs: performance.now() - startedMs });
+    holdYoungGeneration();
+    if (hasModels(serving.runtime.config)) tidy(serving.busy);
     const broken = await Promise.race([stop.first, serving.broken]);
     if (broken !== undefined) throw broken;
     if (options.json !== true) note(terminal, terminal.errorColours.dim('Stopping: running answers are finished first. Ctrl-C again stops at once.'));
@@ -58,6 +62,8 @@ interface Started {
   readonly url: string;
   readonly file: string | undefined;
   readonly threads: number;
+  /** Whether a request is being answered. */
+  readonly busy: () => boolean;
   /** Settles only when a thread has ended that was not told to. */
   readonly broken: Promise<TandemError>;
   close(): Promise<void>;
@@ -67,6 +73,7 @@ interface Started {
 async function startServing(terminal: Terminal, options: ServeOptions): Promise<Started> {
   const { loadServed, openServing, servingThreads } = await import('./serve/serving.ts');
   const loaded = await loadServed(terminal.cwd, options.config, options);
+  if (hasModels(loaded.config)) tidyThreads();
   const threads = servingThreads(loaded.config, availableParallelism(), terminal.env);
   if (typeof threads !== 'number') return fail('config_invalid', { message: `gateway.threads: ${threads.refused}.`, param: 'gateway.threads' });
   const log = (line: string): void => note(terminal, line);
@@ -74,9 +81,14 @@ async function startServing(terminal: Terminal, options: ServeOptions): Promise<
   if (threads === 1) {
     const serving = await openServing(loaded, terminal.env, onFailure);
     const { url } = await listening(serving);
-    return { ...serving, url, file: loaded.file, threads, broken: new Promise(() => undefined) };
+    return { ...serving, url, file: loaded.file, threads, busy: () => serving.gateway.busy, broken: new Promise(() => undefined) };
   }
   return startSharing(terminal, options, loaded, threads, onFailure, log);
+}
+
+/** Whether models run in this process. */
+function hasModels({ members }: Config): boolean {
+  return Object.values(members).some(({ engine }) => engine === 'llama');
 }
 
 async function startSharing(terminal: Terminal, { port, host, recipe }: ServeOptions, loaded: LoadedConfig, threads: number, onFailure: (runtime: Runtime) => GatewayOptions['onFailure'], log: (line: string) => void): Promise<Started> {
@@ -96,7 +108,7 @@ async function startSharing(terminal: Terminal, { port, host, recipe }: ServeOpt
   try {
     const starts = Array.from({ length: threads - 1 }, (_, at) => ({ folder: terminal.cwd, file: loaded.file, changes, shared, number: at + 1 }));
     const others = await startThreads(starts, log);
-    return { runtime: first.runtime, url, file: loaded.file, threads, broken: others.broken, close: async () => void (await Promise.all([first.close(), others.close()])) };
+    return { runtime: first.runtime, url, file: loaded.file, threads, busy: () => first.gateway.busy, broken: others.broken, close: async () => void (await Promise.all([first.close(), others.close()])) };
   } catch (error) {
     await first.close();
     throw error;

@@ -37,6 +37,8 @@ export interface Gateway {
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** Takes no new work, finishes running answers within `shutdownTimeoutMs`, stops the rest. The runtime stays open. */
   close(): Promise<void>;
+  /** Whether a request is being answered. */
+  readonly busy: boolean;
   /** What this gateway alone has counted. */
   counts(): GatewayCounts;
   /** The server under it. */
@@ -74,6 +76,9 @@ export function createGateway(runtime: GatewayRuntime, settings: Config['gateway
       await http.close();
       clearInterval(heartbeat);
       metrics.close();
+    },
+    get busy() {
+      return http.working > 0;
     },
     counts: () => metrics.counts(),
     server: http.server,

@@ -6,6 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fail } from '../errors.ts';
+import { tidyThread } from '../system/memory.ts';
 import type { Row, SqlValue } from './driver.ts';
 import { migrations, migrationsTable, schemaVersion } from './schema.ts';
 
@@ -116,6 +117,7 @@ if (parentPort !== null) {
   try {
     port.on('message', serve(open(workerData as WorkerStart), reply));
     reply({ call: 0 });
+    tidyThread();
   } catch (error) {
     reply({ call: 0, failed: reason(error) });
     port.close();

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../errors.ts';
+import { youngGeneration } from '../system/memory.ts';
 import type { Driver } from './driver.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './sqlite-worker.ts';
 
@@ -60,7 +61,7 @@ class Connection {
 
   constructor(start: WorkerStart) {
     const file = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
-    this.worker = new Worker(new URL(file, import.meta.url), { workerData: start, name: 'tandem-store', execArgv: [] });
+    this.worker = new Worker(new URL(file, import.meta.url), { workerData: start, name: 'tandem-store', execArgv: [], resourceLimits: youngGeneration('store') });
     this.opened = this.expect(0);
     this.worker.on('message', (reply: WorkerReply) => this.answer(reply));
     this.worker.on('error', (error) => this.end(new TandemError('store_failed', { message: 'The thread of the store failed.', cause: error })));

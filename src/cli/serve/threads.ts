@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../../errors.ts';
 import { cannotListen } from '../../gateway/http/server.ts';
+import { youngGeneration } from '../../system/memory.ts';
 import type { FromThread, ThreadStart, ToThread } from './thread.ts';
 
 /** Running threads. */
@@ -39,7 +40,7 @@ class ServingThread {
 
   constructor(start: ThreadStart, log: (line: string) => void, onBroken: (error: TandemError) => void) {
     const file = import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js';
-    const worker = new Worker(new URL(file, import.meta.url), { workerData: start, name: `tandem-gateway-${start.number}` });
+    const worker = new Worker(new URL(file, import.meta.url), { workerData: start, name: `tandem-gateway-${start.number}`, resourceLimits: youngGeneration('gateway') });
     this.#worker = worker;
     const ended = Promise.withResolvers<void>();
     this.#ended = ended.promise;

@@ -6,6 +6,7 @@
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { fail, TandemError } from '../../errors.ts';
+import { youngGeneration } from '../../system/memory.ts';
 import { stopWords, unpackError, type Asks, type FromEngine, type RunMessage, type RunReport, type ToEngine } from './protocol.ts';
 
 interface Waiter {
@@ -49,7 +50,7 @@ export class EngineThread {
     const { port1, port2 } = new MessageChannel();
     const thread = new EngineThread(port1);
     const entry = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
-    const worker = new Worker(entry, { workerData: { port: port2, stop: thread.#stop.buffer, gpu }, transferList: [port2], name: 'tandem-engine' });
+    const worker = new Worker(entry, { workerData: { port: port2, stop: thread.#stop.buffer, gpu }, transferList: [port2], name: 'tandem-engine', resourceLimits: youngGeneration('engine') });
     const ready = new Promise<void>((resolve, reject) => thread.#waiters.set(0, { resolve: () => resolve(), reject }));
     const end = (cause: unknown): void => {
       onEnd();

@@ -3,6 +3,7 @@
  * request ends before the next batch; without work it sleeps in the event loop.
  */
 import { receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { tidyThread } from '../../system/memory.ts';
 import { loadNative } from './bindings.ts';
 import { Engine } from './engine.ts';
 import { packError, type FromEngine, type ToEngine } from './protocol.ts';
@@ -32,6 +33,7 @@ try {
   };
   port.on('message', work);
   send({ type: 'ready' });
+  tidyThread();
 } catch (error) {
   send({ type: 'unavailable', error: packError(error) });
 }
