@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { atTurnEnd } from './turn.ts';
+import { atTurnEnd, requestBegins, requestEnds, withOthers } from './turn.ts';
 
 test('what is ready in one turn is done together, step by step', async () => {
   const seen: string[] = [];
@@ -29,4 +29,26 @@ test('nothing is done at once, and what is added meanwhile waits for the next tu
   seen.push('begun');
   await done;
   assert.deepEqual(seen, ['begun', 'one', 'two', 'three']);
+});
+
+test('a request that is alone goes on at once, one of several with the others', async () => {
+  const seen: string[] = [];
+  requestBegins();
+  withOthers(() => seen.push('alone'));
+  assert.deepEqual(seen, ['alone']);
+  requestBegins();
+  const done = new Promise<void>((resolve) => {
+    withOthers(() => seen.push('first'));
+    withOthers(() => {
+      seen.push('second');
+      resolve();
+    });
+  });
+  assert.deepEqual(seen, ['alone']);
+  await done;
+  assert.deepEqual(seen, ['alone', 'first', 'second']);
+  requestEnds();
+  withOthers(() => seen.push('alone again'));
+  assert.equal(seen.at(-1), 'alone again');
+  requestEnds();
 });

@@ -2,11 +2,11 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
-import { atTurnEnd } from '../../system/turn.ts';
+import { withOthers } from '../../system/turn.ts';
 import { kindOf, type JsonObject } from '../parameters/reading.ts';
 
 /**
- * The bytes of a body, with those of other requests at the end of the turn in which they are complete (`system/turn.ts`).
+ * The bytes of a body; where several requests are under way, at the end of the turn in which they are complete (`system/turn.ts`).
  * @throws {TandemError} body_too_large, cancelled
  */
 export function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
@@ -24,7 +24,7 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Bu
       } else if (first === undefined) first = chunk;
       else (rest ??= []).push(chunk);
     });
-    request.once('end', () => atTurnEnd(() => resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest]))));
+    request.once('end', () => withOthers(() => resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest]))));
     const gone = (): void => {
       if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
     };

@@ -9,6 +9,7 @@ import type { Config } from '../../config.ts';
 import { TandemError, type ErrorCode } from '../../errors.ts';
 import { Bag } from '../../system/bag.ts';
 import type { Clock } from '../../system/clock.ts';
+import { requestBegins, requestEnds } from '../../system/turn.ts';
 import { HttpCall } from './call.ts';
 import { allowOrigin, answerOptions } from './cors.ts';
 import type { Route, Router } from './router.ts';
@@ -130,9 +131,11 @@ export class HttpServer {
       return this.#refuse(call, new TandemError('overloaded', { message: `${concurrentMax} requests are in flight.`, retryAfterMs: 1_000 }));
     }
     const ticket = this.#running.add(call);
+    requestBegins();
     try {
       await this.#answer(route, call);
     } finally {
+      requestEnds();
       if (inFlight !== undefined) Atomics.sub(inFlight, 0, 1);
       this.#running.remove(ticket);
       if (this.#running.size === 0) this.#idle?.();

@@ -8,7 +8,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
 import { systemClock } from '../../system/clock.ts';
 import { Deadlines } from '../../system/deadlines.ts';
-import { atTurnEnd } from '../../system/turn.ts';
+import { withOthers } from '../../system/turn.ts';
 import { malformed, retryAfterMs, timedOut, truncated, unreachable } from './failure.ts';
 import type { TimeoutName } from './failure.ts';
 import type { ConnectionFailure, Sender, Sending } from './http/connection.ts';
@@ -292,8 +292,9 @@ export class Exchange implements Sender {
 
   #signalChange(): void {
     if (this.#wake === undefined) return;
-    atTurnEnd(this.#wake);
+    const wake = this.#wake;
     this.#wake = undefined;
+    withOthers(wake);
   }
 }
 
