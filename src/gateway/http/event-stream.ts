@@ -56,10 +56,12 @@ export class EventStream {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#response.destroyed) return;
-    this.#begin();
     const last = this.#pending + events;
     this.#pending = '';
-    this.#response.end(last, encodingOf(last));
+    const bytes = Buffer.byteLength(last);
+    // A stream that is complete before anything was sent has a length, and leaves in one write instead of several chunks.
+    this.#begin(['content-length', String(bytes)]);
+    this.#response.end(last, bytes === last.length ? 'latin1' : 'utf8');
   }
 
   /** Drops what was not sent; the reply is written by someone else. */
@@ -68,9 +70,10 @@ export class EventStream {
     this.#pending = '';
   }
 
-  #begin(): void {
+  /** Sends the status line, unless it is out. @param more headers, name after name and value */
+  #begin(more: readonly string[] = []): void {
     if (this.#response.headersSent) return;
-    this.#response.writeHead(200, ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no', ...this.#headers()]);
+    this.#response.writeHead(200, ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no', ...more, ...this.#headers()]);
   }
 
   #flush(): void {
