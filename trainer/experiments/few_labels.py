@@ -230,12 +230,12 @@ def told(gain: dict[str, Any]) -> str:
 
 def markdown(report: dict[str, Any]) -> str:
     """The measured part of the document: the arms, and the tasks of all of them."""
-    lines = ["| arm | reads | held-out mean, %, by seed | mean, % | at its best mark, % | gain, points (95 %) | ECE | CPU seconds a run |", "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = ["| arm | reads | held-out mean, %, by seed | mean, % | at its best mark, % | development, % | gain, points (95 %) | ECE | CPU seconds a run |", "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for arm, runs in report["arms"].items():
         mean = lambda read: statistics.mean(read(one) for one in runs.values())  # noqa: B023, E731
         by_seed = ", ".join(number(100 * one["heldout"]["mean"]) for _, one in sorted(runs.items()))
         gain = "" if arm == "plain" else told(report["gains"][arm])
-        lines.append(f"| {arm} | {ARMS[arm].note} | {by_seed} | {number(100 * mean(lambda one: one['heldout']['mean']))} | {number(100 * mean(lambda one: one['best']['mean']))} | {gain} | "
+        lines.append(f"| {arm} | {ARMS[arm].note} | {by_seed} | {number(100 * mean(lambda one: one['heldout']['mean']))} | {number(100 * mean(lambda one: one['best']['mean']))} | {number(100 * mean(lambda one: one['curve'][-1]['dev']))} | {gain} | "
                      f"{number(mean(lambda one: one['heldout']['ece']), 3)} | {number(mean(lambda one: one['seconds']), 0)} |")
     names = sorted({task for runs in report["arms"].values() for one in runs.values() for task in one["heldout"]["tasks"]})
     lines += ["", f"| task | {' | '.join(report['arms'])} |", f"| --- |{' ---: |' * len(report['arms'])}"]

@@ -95,10 +95,10 @@ def test_a_run_goes_on_from_its_mark_and_scores_the_held_out_items_once(taught_w
 
 
 def test_a_gain_is_stated_over_the_controls_end_or_best_mark_whichever_is_better():
-    run = lambda end, best: {"heldout": {"mean": end, "ece": 0.1, "tasks": {"sort": end}}, "best": {"step": 4, "mean": best}, "seconds": 3.0, "curve": []}  # noqa: E731
+    run = lambda end, best: {"heldout": {"mean": end, "ece": 0.1, "tasks": {"sort": end}}, "best": {"step": 4, "mean": best}, "seconds": 3.0, "curve": [{"step": 8, "dev": end}]}  # noqa: E731
     plain, taught = {"1": run(0.2, 0.3), "2": run(0.4, 0.3)}, {"1": run(0.5, 0.5), "2": run(0.5, 0.5)}
     assert gain_over(taught, plain)["gains"] == pytest.approx([20.0, 10.0])
     report = report_of({"plain": plain, "text": {"1": run(0.45, 0.45)}, "taught": taught}, {})
     assert report["lawsOverText"]["gains"] == pytest.approx([5.0])
     text = markdown(json.loads(json.dumps(report)))
-    assert "| 50.0, 50.0 | 50.0 | 50.0 | +15.0 ± 63.5 |" in text and "+15.0 (one seed)" in text and "| sort | 30.0 | 45.0 | 50.0 |" in text
+    assert "| 50.0, 50.0 | 50.0 | 50.0 | 50.0 | +15.0 ± 63.5 |" in text and "+15.0 (one seed)" in text and "| sort | 30.0 | 45.0 | 50.0 |" in text
