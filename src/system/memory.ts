@@ -15,7 +15,7 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 const halfMiB = { gateway: 16, engine: 4, store: 2 } as const;
 
 /** How much the other part of a heap may grow over what was alive in it before it is collected. V8's own choice is up to 300. */
-const oldGrowthPercent = 100;
+const oldGrowthPercent = 50;
 
 /** Limits for a thread's heap. @param of what the thread does */
 export function youngGeneration(of: keyof typeof halfMiB): { readonly maxYoungGenerationSizeMb: number } {
