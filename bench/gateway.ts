@@ -3,7 +3,7 @@
  * `@portkey-ai/gateway` on the same mock upstream, in one run, round by round. Here admission (a key with limits), guard,
  * masking (the member's place is `cloud`), recipe, trace and store are on.
  *
- *   npm run bench:gateway [-- --quick] [-- --no-memory] [-- --threads <n>]
+ *   npm run bench:gateway [-- --quick] [-- --no-memory] [-- --memory-only] [-- --threads <n>]
  *
  * `--threads`: of Tandem's gateway; default 1, as a user gets it. The other gateway is one process with one thread, the way its
  * package starts it.
@@ -23,6 +23,7 @@ import { machineLine, printFigures } from './machine.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const quick = process.argv.includes('--quick');
 const withMemory = !process.argv.includes('--no-memory');
+const memoryOnly = process.argv.includes('--memory-only');
 const threads = process.argv.includes('--threads') ? Number(process.argv[process.argv.indexOf('--threads') + 1]) : 1;
 const rounds = quick ? 3 : 7;
 const secondsPerRound = quick ? 1.5 : 2.5;
@@ -169,14 +170,10 @@ async function memoryGrowth(side: Side, alreadySent: number): Promise<number> {
   return after / before;
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
-try {
-  console.log(`gateway benchmark; ${machineLine()}`);
-  console.log(`${rounds} rounds of ${secondsPerRound} s a side and scenario, taking turns; medians over the rounds`);
-  const sides = await startSides(folder);
-  const tandem = sides[1] as Side;
-  // Memory first, while the count of requests is known: a fresh process, warmed by the smaller number.
-  const growth = withMemory ? await memoryGrowth(tandem, 0) : null;
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+/** All scenarios, on warm gateways, and the figures. */
+async function compareAll(sides: readonly Side[], growth: number | null): Promise<void> {
   // Compilers need some ten thousand requests to settle; both gateways get the same number.
   for (const side of sides) {
     for (const streamed of [false, true]) await load(side.target(streamed), 16, quick ? 4_000 : 15_000);
@@ -185,7 +182,6 @@ try {
   const stream1 = report('1 connection, streams', await scenario(sides, 1, true));
   const whole32 = report('32 connections, whole answers', await scenario(sides, 32, false));
   const stream32 = report('32 connections, streams', await scenario(sides, 32, true));
-  const round = (value: number): number => Math.round(value * 1000) / 1000;
   console.log('\nthroughputRatio is the smaller one of the 32-connection rows, addedP50Ratio the larger one of all rows.');
   printFigures('gateway', {
     throughputRatio: round(Math.min(whole32.throughputRatio, stream32.throughputRatio)),
@@ -198,6 +194,18 @@ try {
     addedP50RatioWhole32: round(whole32.addedP50Ratio),
     addedP50RatioStream32: round(stream32.addedP50Ratio),
   });
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+try {
+  console.log(`gateway benchmark; ${machineLine()}`);
+  console.log(`${rounds} rounds of ${secondsPerRound} s a side and scenario, taking turns; medians over the rounds`);
+  const sides = await startSides(folder);
+  const tandem = sides[1] as Side;
+  // Memory first, while the count of requests is known: a fresh process, warmed by the smaller number.
+  const growth = withMemory ? await memoryGrowth(tandem, 0) : null;
+  if (memoryOnly) printFigures('gateway', { memoryGrowth: growth === null ? null : round(growth) });
+  else await compareAll(sides, growth);
 } finally {
   await stopAll();
   rmSync(folder, { recursive: true, force: true });
