@@ -162,6 +162,7 @@ export class Connection implements ReplyListener, Sending {
     if (this.#sender === undefined) return;
     if (!this.#sender.over) return this.#write();
     this.#sender = undefined;
+    this.#socket.unref();
     this.#owner.onIdle(this, undefined);
   }
 
