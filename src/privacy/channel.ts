@@ -30,8 +30,8 @@ export class Channel {
     this.vault = vault;
   }
 
-  /** What may go on now that this part has come. */
-  take(part: ContentPart): ContentPart[] {
+  /** Whether this part goes on as it is; else writes what may go on now that it has come. */
+  passes(part: ContentPart, out: Part[]): boolean {
     const delta = textOf(part);
     const tokens = part.type === 'text' ? part.tokens : undefined;
     this.last = part;
@@ -39,9 +39,10 @@ export class Channel {
     const { replacements, upTo } = this.read(text, part.type === 'tool-call', false);
     if (replacements.length === 0 && upTo === text.length && this.held === '') {
       if (delta !== '') this.before = delta.slice(-1);
-      return [part];
+      return true;
     }
-    return this.release(part, text, replacements, upTo, joinTokens(this.held, this.heldTokens, delta, tokens));
+    out.push(...this.release(part, text, replacements, upTo, joinTokens(this.held, this.heldTokens, delta, tokens)));
+    return false;
   }
 
   /** What is held back, now that nothing follows. */

@@ -4,18 +4,21 @@ import type { Found, Search } from './detect/index.ts';
 import { bareName, placeholder, placeholderLikes } from './placeholder.ts';
 import type { Vault } from './vault.ts';
 
-const nothing: readonly Found[] = [];
-
 /** Masks texts with one vault. */
 export class TextMask {
   private readonly search: Search;
   private readonly vault: Vault;
-  /** What detectors found in texts that were looked at: each text of a prompt is learnt first and masked later. */
+  /** What detectors found in texts that were looked at: each text of a prompt is looked at, learnt, and masked. */
   private readonly looked = new Map<string, readonly Found[]>();
 
   constructor(search: Search, vault: Vault) {
     this.search = search;
     this.vault = vault;
+  }
+
+  /** Whether masking the text may change it, whatever other texts hold. `json`: as JSON, where escapes can hide values and names announce them. */
+  mayHide(text: string, json: boolean): boolean {
+    return json ? this.search.mayHold(text) || text.includes('\\u') : this.found(text).length > 0;
   }
 
   /** Keeps numbers that a text already shows from being given out. Call it for all texts before `learn`. */
@@ -75,7 +78,7 @@ export class TextMask {
   /** What detectors find, looked for once a text. */
   private found(text: string): readonly Found[] {
     let found = this.looked.get(text);
-    if (found === undefined) this.looked.set(text, (found = this.search.mayHold(text) ? this.search.find(text) : nothing));
+    if (found === undefined) this.looked.set(text, (found = this.search.find(text)));
     return found;
   }
 
@@ -85,7 +88,7 @@ export class TextMask {
     const found = this.found(whole);
     const detected = context === '' ? found : found.flatMap((one) => shifted(one, context.length));
     const known = this.vault.occurrences(text);
-    if (known.length === 0) return detected;
+    if (known.length === 0 || (known.length === detected.length && known.every(({ start, end }, at) => detected[at]?.start === start && detected[at].end === end))) return detected;
     const joined: Found[] = [];
     for (const one of [...detected, ...known].toSorted((a, b) => a.start - b.start || b.end - a.end)) {
       const last = joined.at(-1);

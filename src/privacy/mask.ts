@@ -1,8 +1,7 @@
 /**
  * The mask: makes the view of a request that cloud members may read, and the function that undoes it on the way back.
  *
- * Most requests hide nothing. One pass of a regular expression over each text tells; then the masked view is the raw
- * prompt itself. Attachments are never looked into. In the class `open` nothing is masked.
+ * Most requests hide nothing. The hints of the detectors tell; then the masked view is the raw prompt itself. Attachments are never looked into. In the class `open` nothing is masked.
  */
 import type { Config } from '../config.ts';
 import type { Answered, Guarded, MaskedText, Prompt, Restored, Veiled } from '../exchange.ts';
@@ -41,7 +40,7 @@ function masked(guarded: Guarded, search: Search, span: Span): Masked {
   const { prompt } = guarded;
   const vault = new Vault();
   const mask = new TextMask(search, vault);
-  const view = holdsAny(prompt, search) ? maskedView(prompt, mask) : (prompt as Prompt<MaskedText>);
+  const view = holdsAny(prompt, mask) ? maskedView(prompt, mask) : (prompt as Prompt<MaskedText>);
   if (vault.size > 0) span.set({ hidden: vault.size });
   const attachments = prompt.messages.reduce((sum, message) => sum + (message.attachments?.length ?? 0), 0);
   if (attachments > 0) span.set({ attachmentsNotMasked: attachments });
@@ -51,11 +50,11 @@ function masked(guarded: Guarded, search: Search, span: Span): Masked {
   };
 }
 
-/** Whether any text needs a closer look. In JSON, escapes can hide what the pattern looks for. */
-function holdsAny(prompt: Prompt<string>, search: Search): boolean {
+/** Whether any text holds something to hide. */
+function holdsAny(prompt: Prompt<string>, mask: TextMask): boolean {
   let any = false;
   mapTexts(prompt, (text, field) => {
-    any ||= search.mayHold(text) || (field === 'arguments' && text.includes('\\u'));
+    any ||= mask.mayHide(text, field === 'arguments');
     return text;
   });
   return any;

@@ -29,9 +29,11 @@ export function bareName(kind: Kind, number: number): string {
 const like = /(EMAIL|PHONE|CARD|IBAN|KEY)\\?[_ -]?(\d{1,6})/i;
 const everyLike = new RegExp(like.source, 'gi');
 
+const none: readonly never[] = [];
+
 /** Everything in a text that could be taken for a placeholder, so that none of ours gets the same number. */
 export function placeholderLikes(text: string): readonly { readonly kind: Kind; readonly number: number }[] {
-  if (!like.test(text)) return [];
+  if (!/\d/.test(text) || !like.test(text)) return none;
   return [...text.matchAll(everyLike)].flatMap(([, word, number]) => {
     const kind = kinds.find(([, known]) => known === word?.toUpperCase())?.[0];
     return kind === undefined ? [] : [{ kind, number: Number(number) }];
@@ -52,8 +54,8 @@ const brackets: readonly (readonly [string, string])[] = [
 const blanksMax = 2;
 const digitsMax = 6;
 
-/** Where a placeholder may begin. */
-export const beginnings = /[<[{&\\EPCIK]/g;
+/** Where a placeholder may begin: at a bracket, or with two letters of its word, the second of which may still have to come. */
+export const beginnings = /[<[{&\\]|E(?![^M])|P(?![^H])|C(?![^A])|I(?![^B])|K(?![^E])/g;
 
 /**
  * Looks for a placeholder at a place.

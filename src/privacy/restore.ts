@@ -32,10 +32,12 @@ class Restoring implements Passage<Part, Part> {
     if (part.type === 'finish') {
       if (answer === undefined) return part;
       this.answers.delete(part.answer);
-      out.push(...answer.flush(), part);
+      const held = answer.flush();
+      if (held.length === 0) return part;
+      out.push(...held, part);
     } else {
       if (answer === undefined) this.answers.set(part.answer, (answer = new AnswerState(this.vault)));
-      out.push(...answer.take(part));
+      if (answer.passes(part, out)) return part;
     }
     return false;
   }
@@ -55,13 +57,17 @@ class AnswerState {
     this.vault = vault;
   }
 
-  take(part: ContentPart): ContentPart[] {
+  /** Whether this part alone goes on, as it is; else writes what may go on now that it has come. */
+  passes(part: ContentPart, out: Part[]): boolean {
     const key = part.type === 'tool-call' ? part.call : part.type;
     let channel = this.channels.get(key);
     if (channel === undefined) this.channels.set(key, (channel = new Channel(this.vault)));
-    const before = this.speaking !== undefined && this.speaking !== channel ? this.speaking.flush() : [];
+    if (this.speaking !== undefined && this.speaking !== channel) out.push(...this.speaking.flush());
     this.speaking = part.type === 'tool-call' ? undefined : channel;
-    return before.length === 0 ? channel.take(part) : [...before, ...channel.take(part)];
+    if (!channel.passes(part, out)) return false;
+    if (out.length === 0) return true;
+    out.push(part);
+    return false;
   }
 
   flush(): ContentPart[] {

@@ -11,6 +11,13 @@ interface Entry {
   readonly value: string;
 }
 
+/** A place in a text where a value stands. */
+interface Occurrence {
+  readonly kind: Kind;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Values shorter than this are hidden only where a detector finds them. */
 const spreadLengthMin = 6;
 /** Values at least this long are hidden wherever they stand, even within a longer word. */
@@ -19,14 +26,15 @@ const indexed = 4;
 /** Up to so many values, looking for each is faster than looking at each place. */
 const few = 8;
 
-/** Which placeholder stands for which value. */
+/** Which placeholder stands for which value. Most requests hide nothing, or one value: what more of them need is made when it is needed. */
 export class Vault {
   private readonly byValue = new Map<string, Entry>();
-  private readonly byName = new Map<string, Entry>();
-  private readonly taken = new Set<string>();
-  private readonly lastNumber = new Map<Kind, number>();
-  /** By the first characters, then by length, longest first: a look-up a place in the text and length, however many values. */
-  private readonly byBeginning = new Map<string, Map<number, Set<string>>>();
+  private byName: Map<string, Entry> | undefined;
+  private taken: Set<string> | undefined;
+  /** The number given out last, by kind. */
+  private readonly last: Partial<Record<Kind, number>> = {};
+  /** Once there are many: by the first characters, then by length, longest first: a look-up a place in the text and length, however many values. */
+  private byBeginning: Map<string, Map<number, Set<string>>> | undefined;
   /** Values held, by kind. The same object all along. */
   readonly counts: Record<string, number> = {};
 
@@ -37,35 +45,55 @@ export class Vault {
 
   /** Keeps a number from being given out, since a text already holds what looks like its placeholder. */
   reserve(kind: Kind, number: number): void {
-    this.taken.add(nameOf(kind, number));
+    (this.taken ??= new Set()).add(nameOf(kind, number));
   }
 
   /** The number that stands for a value, given out when it is new. */
   numberFor(kind: Kind, value: string): { readonly kind: Kind; readonly number: number } {
     const known = this.byValue.get(value);
     if (known !== undefined) return known;
-    let number = (this.lastNumber.get(kind) ?? 0) + 1;
-    while (this.taken.has(nameOf(kind, number))) number++;
-    this.lastNumber.set(kind, number);
+    let number = (this.last[kind] ?? 0) + 1;
+    while (this.taken?.has(nameOf(kind, number)) === true) number++;
+    this.last[kind] = number;
     const entry: Entry = { kind, number, value };
     this.byValue.set(value, entry);
-    this.byName.set(nameOf(kind, number), entry);
+    this.byName?.set(nameOf(kind, number), entry);
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-    if (value.length >= spreadLengthMin) this.index(value);
+    if (this.byBeginning !== undefined) index(this.byBeginning, value);
     return entry;
   }
 
   /** The value behind a number; undefined when it was not given out. */
   valueOf(kind: Kind, number: number): string | undefined {
+    if (this.byName === undefined) this.byName = new Map([...this.byValue.values()].map((entry) => [nameOf(entry.kind, entry.number), entry]));
     return this.byName.get(nameOf(kind, number))?.value;
   }
 
   /** Where values that are held stand in a text, whether a detector would find them there or not. In order, not overlapping. */
-  occurrences(text: string): { readonly kind: Kind; readonly start: number; readonly end: number }[] {
-    const found: { readonly kind: Kind; readonly start: number; readonly end: number }[] = [];
-    if (this.byBeginning.size === 0) return found;
-    const places = this.byValue.size <= few ? new Places(text, this.byValue.keys()) : undefined;
-    for (let at = places?.from(0) ?? 0; at + spreadLengthMin <= text.length; at = places?.from(at + 1) ?? at + 1) {
+  occurrences(text: string): readonly Occurrence[] {
+    return this.byValue.size <= few ? this.fewIn(text) : this.manyIn(text);
+  }
+
+  /** Looks for each value along the text. */
+  private fewIn(text: string): readonly Occurrence[] {
+    let found: Occurrence[] | undefined;
+    for (const { kind, value } of this.byValue.values()) {
+      if (value.length < spreadLengthMin) continue;
+      for (let at = text.indexOf(value); at >= 0; at = text.indexOf(value, at + 1)) {
+        if (standsAlone(text, at, value)) (found ??= []).push({ kind, start: at, end: at + value.length });
+      }
+    }
+    return found === undefined ? nothing : found.length === 1 ? found : apart(found);
+  }
+
+  /** Looks at each place of the text. */
+  private manyIn(text: string): readonly Occurrence[] {
+    const found: Occurrence[] = [];
+    if (this.byBeginning === undefined) {
+      this.byBeginning = new Map();
+      for (const value of this.byValue.keys()) index(this.byBeginning, value);
+    }
+    for (let at = 0; at + spreadLengthMin <= text.length; at++) {
       const lengths = this.byBeginning.get(text.slice(at, at + indexed));
       const entry = lengths === undefined ? undefined : this.standing(text, at, lengths);
       if (entry === undefined) continue;
@@ -82,45 +110,31 @@ export class Vault {
     }
     return undefined;
   }
-
-  private index(value: string): void {
-    const beginning = value.slice(0, indexed);
-    const lengths = this.byBeginning.get(beginning) ?? new Map<number, Set<string>>();
-    const known = lengths.get(value.length);
-    if (known !== undefined) {
-      known.add(value);
-      return;
-    }
-    lengths.set(value.length, new Set([value]));
-    this.byBeginning.set(beginning, new Map([...lengths].toSorted(([a], [b]) => b - a)));
-  }
 }
 
-/** Where any of a few values begins in a text, from left to right. Each value is looked for once along the text. */
-class Places {
-  private readonly text: string;
-  private readonly next: { readonly value: string; at: number }[] = [];
+const nothing: readonly Occurrence[] = [];
 
-  constructor(text: string, values: Iterable<string>) {
-    this.text = text;
-    for (const value of values) {
-      const at = value.length < spreadLengthMin ? -1 : text.indexOf(value);
-      if (at >= 0) this.next.push({ value, at });
-    }
+/** Of places that overlap the first, and of those that begin together the longest. In order. */
+function apart(found: readonly Occurrence[]): readonly Occurrence[] {
+  const result: Occurrence[] = [];
+  for (const one of found.toSorted((a, b) => a.start - b.start || b.end - a.end)) {
+    if (one.start >= (result.at(-1)?.end ?? 0)) result.push(one);
   }
+  return result;
+}
 
-  /** The first place at or after this one; the end of the text when there is none. */
-  from(at: number): number {
-    let first = this.text.length;
-    for (const one of this.next) {
-      if (one.at < at) {
-        const later = this.text.indexOf(one.value, at);
-        one.at = later < 0 ? this.text.length : later;
-      }
-      if (one.at < first) first = one.at;
-    }
-    return first;
+/** Files a value under its beginning and length. */
+function index(byBeginning: Map<string, Map<number, Set<string>>>, value: string): void {
+  if (value.length < spreadLengthMin) return;
+  const beginning = value.slice(0, indexed);
+  const lengths = byBeginning.get(beginning) ?? new Map<number, Set<string>>();
+  const known = lengths.get(value.length);
+  if (known !== undefined) {
+    known.add(value);
+    return;
   }
+  lengths.set(value.length, new Set([value]));
+  byBeginning.set(beginning, new Map([...lengths].toSorted(([a], [b]) => b - a)));
 }
 
 function nameOf(kind: Kind, number: number): string {

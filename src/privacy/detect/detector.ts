@@ -13,14 +13,19 @@ export interface Found {
   readonly end: number;
 }
 
+/** Whether a closer look at a text may be worth it; a regular expression without flags is one. */
+export interface Hint {
+  test(text: string): boolean;
+}
+
 /** Finds values of one kind. */
 export interface Detector {
   readonly kind: Kind;
   /**
-   * Matches somewhere in every text that holds a value of this kind, and in few others: most texts hold none, and one
-   * pass over a text with the hints of all detectors joined must tell. Without flags; linear in the text.
+   * True for every text that holds a value of this kind, and for few others: most texts hold none, and this must tell
+   * quickly. Linear in the text.
    */
-  readonly hint: RegExp;
-  /** The values, in order, not overlapping. Only called on texts that some hint matched. */
+  readonly hint: Hint;
+  /** The values, in order, not overlapping. Only called on texts that the hint is true for. */
   find(text: string): readonly Found[];
 }

@@ -11,7 +11,7 @@ import { iban } from './iban.ts';
 import { key } from './key.ts';
 import { phone } from './phone.ts';
 
-export type { Detector, Found, Kind } from './detector.ts';
+export type { Detector, Found, Hint, Kind } from './detector.ts';
 
 /** Every detector, the strictest test first. */
 export const detectors: readonly Detector[] = [key, iban, card, email, phone];
@@ -28,19 +28,32 @@ export interface Search {
 export function searchFor(kinds: readonly Kind[]): Search {
   const chosen = detectors.filter(({ kind }) => kinds.includes(kind));
   const rank = new Map(chosen.map(({ kind }, index) => [kind, index]));
-  const hints = new RegExp(chosen.map(({ hint }) => `(?:${hint.source})`).join('|') || '(?!)', 'u');
   const stricter = (a: Found, b: Found): Kind => ((rank.get(a.kind) ?? 0) <= (rank.get(b.kind) ?? 0) ? a.kind : b.kind);
   return {
-    mayHold: (text) => hints.test(text),
+    mayHold: (text) => chosen.some(({ hint }) => hint.test(text)),
     find: (text) => {
-      const all = chosen.flatMap((detector) => (detector.hint.test(text) ? detector.find(text) : [])).toSorted((a, b) => a.start - b.start || b.end - a.end);
-      const apart: Found[] = [];
-      for (const one of all) {
-        const last = apart.at(-1);
-        if (last !== undefined && one.start < last.end) apart[apart.length - 1] = { kind: stricter(last, one), start: last.start, end: Math.max(last.end, one.end) };
-        else apart.push(one);
+      let found = nothing;
+      let kindsFound = 0;
+      for (const detector of chosen) {
+        if (!detector.hint.test(text)) continue;
+        const more = detector.find(text);
+        if (more.length === 0) continue;
+        found = kindsFound++ === 0 ? more : [...found, ...more];
       }
-      return apart;
+      return kindsFound < 2 ? found : apart(found, stricter);
     },
   };
+}
+
+const nothing: readonly Found[] = [];
+
+/** Values of several kinds, in order; of those that overlap, the place that they cover together. */
+function apart(found: readonly Found[], stricter: (a: Found, b: Found) => Kind): readonly Found[] {
+  const result: Found[] = [];
+  for (const one of found.toSorted((a, b) => a.start - b.start || b.end - a.end)) {
+    const last = result.at(-1);
+    if (last !== undefined && one.start < last.end) result[result.length - 1] = { kind: stricter(last, one), start: last.start, end: Math.max(last.end, one.end) };
+    else result.push(one);
+  }
+  return result;
 }

@@ -3,6 +3,7 @@
  * and what follows a word such as `password:` or `Bearer` and looks random enough to be one.
  */
 import type { Detector, Found } from './detector.ts';
+import { keyHint } from './key-hint.ts';
 
 /** Prefixes that their makers give out so that leaked keys can be found. */
 const prefixed: readonly RegExp[] = [
@@ -50,8 +51,7 @@ const vague = /^(?!api|access|secret|private|auth|signing|encryption|account|ses
 /** Finds keys and other secrets. */
 export const key: Detector = {
   kind: 'key',
-  // As a tree by the first letter: every character of every text is tried against each branch.
-  hint: /(?:[Aa](?:[Pp][Ii][ _-]?[Kk][Ee][Yy]|[Uu][Tt][Hh])|A(?:KIA|SIA|IDA|ROA|Iza|C[0-9a-f]{8}|GE-)|[Ss](?:[Ee][Cc][Rr][Ee][Tt]|[Kk][-_])|S(?:G\.|K[0-9a-f]{8})|shp[a-z]{2}_|[Tt][Oo][Kk][Ee][Nn]|_(?:[Pp][Aa][Ss][Ss]|[Kk][Ee][Yy])|[Pp](?:[Aa][Ss][Ss](?:[Ww]|[Pp][Hh])|[Ww][Dd])|p(?:k_|ypi-)|[Kk][Ee](?:[Nn][Nn][Ww]|[Yy][ \t]?[:=])|key-|[Cc][Rr][Ee][Dd][Ee][Nn][Tt]|[Bb][Ee][Aa][Rr][Ee][Rr]|r[k8]_|whsec_|g(?:h[pousr]_|ithub_pat|l[a-z]{2,5}-|sk_)|ya29|GOCSPX|x(?:ox|app|ai-)|hf_|n(?:pm_|vapi|tn_)|lin_api|dop_v1|eyJ|-----BEGIN|:\/\/[^\s/:@]{1,128}:)/,
+  hint: keyHint,
   find: (text) => {
     const found: Found[] = [];
     const add = (start: number, end: number): void => void found.push({ kind: 'key', start, end });
