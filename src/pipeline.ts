@@ -40,18 +40,26 @@ export interface Masking {
 export const order = ['admit', 'guard-input', 'privacy-mask', 'recipe', 'privacy-restore', 'guard-output'] as const;
 
 /**
- * Takes a request through all stages. Resolves when the answer may begin; its parts come as they are made.
+ * Takes a request through all stages. Gives the answer once it may begin, at once where no stage has to wait; its parts
+ * come as they are made.
  * @throws {TandemError} any code that a stage documents; also while the stream is read
  */
-export async function pipeline(stages: Stages, received: Received, journey: Journey): Promise<Audited> {
+export function pipeline(stages: Stages, received: Received, journey: Journey): Audited | Promise<Audited> {
   const { root } = journey.trace;
-  const admitted = await within(root, order[0], (span) => stages.admit(received, journey, span));
-  const guarded = await within(root, order[1], (span) => stages.guardInput(admitted, span));
-  const { veiled, restore } = await within(root, order[2], (span) => stages.mask(guarded, span));
-  journey.trace.hides(veiled.hidden);
-  const answered = stages.cook(veiled, journey, root);
-  const restored = restore(answered);
-  return stages.guardOutput(restored, root, received.answers);
+  const admitted = within(root, order[0], (span) => stages.admit(received, journey, span));
+  const guarded = after(admitted, (request) => within(root, order[1], (span) => stages.guardInput(request, span)));
+  const masking = after(guarded, (request) => within(root, order[2], (span) => stages.mask(request, span)));
+  return after(masking, ({ veiled, restore }) => {
+    journey.trace.hides(veiled.hidden);
+    const answered = stages.cook(veiled, journey, root);
+    const restored = restore(answered);
+    return stages.guardOutput(restored, root, received.answers);
+  });
+}
+
+/** The next step, at once where the value is here. */
+function after<A, B>(value: A | Promise<A>, step: (value: A) => B | Promise<B>): B | Promise<B> {
+  return value instanceof Promise ? value.then(step) : step(value);
 }
 
 /** A stage in a span of its own. Stays synchronous as long as the stage does. */

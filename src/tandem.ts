@@ -4,6 +4,7 @@
  */
 import { batteryReader, type BatteryReader } from './system/battery.ts';
 import { systemClock, type Clock } from './system/clock.ts';
+import { ended, pull, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
@@ -40,7 +41,10 @@ export interface ModelCard {
 /** A request on its way. */
 export interface Running {
   readonly trace: Trace;
-  /** The answer; leaving the loop early cancels the work. */
+  /**
+   * The answer. What its calls used is in the trace when the finish of the last answer is read; the trace itself is closed when the
+   * reader asks for more or leaves. Leaving the loop earlier cancels the work.
+   */
   readonly parts: Audited;
 }
 
@@ -226,8 +230,9 @@ class TandemRuntime implements Runtime {
     const trace = this.#begin(received.surface, received.model, traceId);
     const journey: Journey = { trace, signal };
     try {
-      const parts = await pipeline(this.#built.stages, received, journey);
-      return { trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, (error) => this.#finish(trace, error))) };
+      const begun = pipeline(this.#built.stages, received, journey);
+      const parts = begun instanceof Promise ? await begun : begun;
+      return { trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error))) };
     } catch (error) {
       this.#finish(trace, error);
       throw error;
@@ -279,43 +284,52 @@ class TandemRuntime implements Runtime {
   }
 }
 
-const ended: IteratorReturnResult<undefined> = { done: true, value: undefined };
-
-/** The same parts; tells exactly once that they ended, failed or were left. */
-class Watched implements AsyncIterableIterator<Part, undefined> {
+/** The same parts; tells exactly once that they ended, failed or were left. Whoever has the finish of every answer has read to the end. */
+class Watched extends Pulled<Part> {
   readonly #inner: AsyncIterator<Part>;
   readonly #finish: (error: unknown) => void;
+  /** Answers whose finish has not come. */
+  #unfinished: number;
   #open = true;
-  readonly #onPart = (result: IteratorResult<Part>): IteratorResult<Part, undefined> => {
-    if (result.done !== true) return result;
-    this.#settle(undefined);
-    return ended;
-  };
+  readonly #onPart = (result: IteratorResult<Part>): IteratorResult<Part, undefined> => this.#receive(result);
   readonly #onFailure = (error: unknown): never => {
     this.#settle(error);
     throw error;
   };
 
   /** @param finish called with the error, if any */
-  constructor(parts: Audited, finish: (error: unknown) => void) {
+  constructor(parts: Audited, answers: number, finish: (error: unknown) => void) {
+    super();
     this.#inner = parts[Symbol.asyncIterator]();
+    this.#unfinished = answers;
     this.#finish = finish;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<Part, undefined>> {
-    return this.#inner.next().then(this.#onPart, this.#onFailure);
+  pull(): Pull<Part> {
+    let result: Pull<Part>;
+    try {
+      result = pull(this.#inner);
+    } catch (error) {
+      return this.#onFailure(error);
+    }
+    return result instanceof Promise ? result.then(this.#onPart, this.#onFailure) : this.#receive(result);
   }
 
   /** Stops the work: every stage hands this on at once, down to the run. What was used until then is in the trace. */
   async return(): Promise<IteratorReturnResult<undefined>> {
     const stopped = this.#inner.return?.();
-    this.#settle(new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
+    this.#settle(this.#unfinished === 0 ? undefined : new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
     await stopped;
     return ended;
+  }
+
+  #receive(result: IteratorResult<Part>): IteratorResult<Part, undefined> {
+    if (result.done === true) {
+      this.#settle(undefined);
+      return ended;
+    }
+    if (result.value.type === 'finish') this.#unfinished--;
+    return result;
   }
 
   #settle(error: unknown): void {

@@ -4,8 +4,8 @@
  */
 import type { Part, Received, Surface } from '../exchange.ts';
 import { TandemError } from '../errors.ts';
-import type { Running } from '../tandem.ts';
 import type { Bag } from '../system/bag.ts';
+import { pull } from '../system/pull.ts';
 import type { Trace } from '../trace/trace.ts';
 import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
@@ -64,31 +64,42 @@ export async function answerCall<D extends Draft>(endpoint: Endpoint<D>, runtime
   else await wholeAnswer(endpoint, runtime, call, draft, request, about);
 }
 
-/** Takes a request through the pipeline, as a step of the caller's own trace where there is one. */
-async function run(runtime: GatewayRuntime, call: HttpCall, request: Received, traceId: string): Promise<Running> {
-  const running = await runtime.handle(request, call.signal, traceId);
+/** Makes a request a step of the caller's own trace, where there is one. */
+function join(call: HttpCall, trace: Trace): void {
   const { traceparent } = call.request.headers;
   const parent = typeof traceparent === 'string' ? parseTraceparent(traceparent) : undefined;
-  if (parent !== undefined) running.trace.joins(parent);
-  return running;
+  if (parent !== undefined) trace.joins(parent);
 }
 
 async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const { trace, parts } = await run(runtime, call, request, about.id);
-  const answer = await collect(parts, draft.answers);
-  const reply = endpoint.reply(answer, about, draft, trace);
-  const body = draft.explain ? { ...reply, tandem: explanation(trace) } : reply;
-  call.json(200, body, replyHeaders(trace, trace.usage().costUsd));
+  const { trace, parts } = await runtime.handle(request, call.signal, about.id);
+  join(call, trace);
+  const reading = parts[Symbol.asyncIterator]();
+  try {
+    const answer = await collect(reading, draft.answers);
+    const reply = endpoint.reply(answer, about, draft, trace);
+    const body = draft.explain ? { ...reply, tandem: explanation(trace) } : reply;
+    call.json(200, body, replyHeaders(trace, trace.usage().costUsd));
+  } finally {
+    // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
+    await reading.return?.();
+  }
 }
 
 async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const { trace, parts } = await run(runtime, call, request, about.id);
+  const { trace, parts } = await runtime.handle(request, call.signal, about.id);
+  join(call, trace);
+  const reading = parts[Symbol.asyncIterator]();
   const stream = new EventStream(call.response, () => replyHeaders(trace, undefined));
   const writer = endpoint.events(about, draft);
   const ticket = streams.add(stream);
   let begun = false;
   try {
-    for await (const part of parts) {
+    for (let unfinished = draft.answers; unfinished > 0; ) {
+      const next = pull(reading);
+      const { done, value: part } = next instanceof Promise ? await next : next;
+      if (done === true) break;
+      if (part.type === 'finish') unfinished--;
       const opening = begun ? '' : writer.begin();
       begun = true;
       const slow = stream.send(opening + writer.part(part));
@@ -104,6 +115,7 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
     stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(thrown)));
   } finally {
     streams.remove(ticket);
+    await reading.return?.();
   }
 }
 

@@ -18,25 +18,28 @@ import type { ContentPart, OutputGuard, OutputWatch } from './guard.ts';
  */
 export function createOutputGuard(settings: Config['guard'], more: readonly OutputGuard[] = []): (restored: Restored, span: Span, answers?: number) => Audited {
   const guards: readonly OutputGuard[] = [...more, controlCharactersOutput(settings.controlCharacters), answerLengthGuard(settings.answerCharactersMax)];
-  return (restored, span, answers = 1) => reached<'audited', AsyncIterable<Part>>(new Relay<Part, Part>(restored, new Audit(guards, span, answers)));
+  const names = guards.map(({ name }) => name);
+  return (restored, span, answers = 1) => reached<'audited', AsyncIterable<Part>>(new Relay<Part, Part>(restored, new Audit(guards, names, span, answers)));
 }
 
 /** All answers of one request. */
 class Audit implements Passage<Part, Part> {
   private readonly guards: readonly OutputGuard[];
+  private readonly names: readonly string[];
   private readonly span: Span;
   private readonly open: (AnswerGuard | undefined)[] = [];
   /** Answers that are not over yet. */
   private left: number;
 
-  constructor(guards: readonly OutputGuard[], span: Span, answers: number) {
+  constructor(guards: readonly OutputGuard[], names: readonly string[], span: Span, answers: number) {
     this.guards = guards;
+    this.names = names;
     this.span = span;
     this.left = answers;
   }
 
   take(part: Part, out: Part[]): Part | boolean {
-    const answer = (this.open[part.answer] ??= new AnswerGuard(this.guards, this.span, part.answer));
+    const answer = (this.open[part.answer] ??= new AnswerGuard(this.guards, this.names, this.span, part.answer));
     if (answer.over) return false;
     if (part.type !== 'finish' && answer.passes(part)) return part;
     return answer.take(part, out) && --this.left <= 0;
@@ -58,8 +61,8 @@ class AnswerGuard {
   private ended = false;
   private stopped: { readonly at: number; readonly verdict: Exclude<ReturnType<OutputWatch['see']>, { readonly kind: 'pass' }> } | undefined;
 
-  constructor(guards: readonly OutputGuard[], span: Span, answer: number) {
-    this.names = guards.map(({ name }) => name);
+  constructor(guards: readonly OutputGuard[], names: readonly string[], span: Span, answer: number) {
+    this.names = names;
     this.watches = guards.map((guard) => guard.watch());
     this.span = span;
     this.answer = answer;

@@ -36,7 +36,7 @@ export class SlidingWindow {
   /** Adds an amount. A time before that of the last amount counts as that one. */
   add(amount: number, nowMs: number): void {
     const words = this.#words;
-    const atMs = nowMs - (nowMs % this.#resolutionMs);
+    const atMs = Math.floor(nowMs / this.#resolutionMs) * this.#resolutionMs;
     this.sum(nowMs);
     const count = words[at.count] ?? 0;
     const last = this.#slot(count - 1);
@@ -75,7 +75,8 @@ export class SlidingWindow {
 
   /** Where the time of an entry lies; its amount lies `#room` further on. */
   #slot(index: number): number {
-    return at.ring + (((this.#words[at.head] ?? 0) + index + this.#room) % this.#room);
+    const place = (this.#words[at.head] ?? 0) + index;
+    return at.ring + (place < 0 ? place + this.#room : place >= this.#room ? place - this.#room : place);
   }
 }
 

@@ -17,6 +17,8 @@ interface Replacement {
   readonly value: string;
 }
 
+const nothing: readonly never[] = [];
+
 /** A stream of text, reasoning or arguments. */
 export class Channel {
   private readonly vault: Vault;
@@ -46,9 +48,9 @@ export class Channel {
   }
 
   /** What is held back, now that nothing follows. */
-  flush(): ContentPart[] {
+  flush(): readonly ContentPart[] {
     const { last, held } = this;
-    if (last === undefined || held === '') return [];
+    if (last === undefined || held === '') return nothing;
     const { replacements } = this.read(held, last.type === 'tool-call', true);
     return this.release(continued(last), held, replacements, held.length, this.heldTokens);
   }

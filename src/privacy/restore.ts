@@ -32,9 +32,9 @@ class Restoring implements Passage<Part, Part> {
     if (part.type === 'finish') {
       if (answer === undefined) return part;
       this.answers.delete(part.answer);
-      const held = answer.flush();
-      if (held.length === 0) return part;
-      out.push(...held, part);
+      answer.flush(out);
+      if (out.length === 0) return part;
+      out.push(part);
     } else {
       if (answer === undefined) this.answers.set(part.answer, (answer = new AnswerState(this.vault)));
       if (answer.passes(part, out)) return part;
@@ -43,7 +43,7 @@ class Restoring implements Passage<Part, Part> {
   }
 
   end(out: Part[]): void {
-    for (const answer of this.answers?.values() ?? []) out.push(...answer.flush());
+    if (this.answers !== undefined) for (const answer of this.answers.values()) answer.flush(out);
   }
 }
 
@@ -70,7 +70,8 @@ class AnswerState {
     return false;
   }
 
-  flush(): ContentPart[] {
-    return [...this.channels.values()].flatMap((channel) => channel.flush());
+  /** Writes what is held back, now that nothing follows. */
+  flush(out: Part[]): void {
+    for (const channel of this.channels.values()) out.push(...channel.flush());
   }
 }

@@ -7,6 +7,7 @@ import { fail } from '../errors.ts';
 import { veilSampling, type EmittedToken, type FinishReason, type Part, type Sampling, type ToolCall, type Veiled } from '../exchange.ts';
 import type { Call, ModelPart } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
+import { Aborter, offAbort, onAbort } from '../system/abort.ts';
 import { promptTokensOf } from './budget.ts';
 import { CallStream, noLongerNeeded, type CallContext } from './call.ts';
 
@@ -111,14 +112,14 @@ export async function askMany(context: CallContext, member: AnyMember, view: Vie
 
 /** A signal that aborts with another one, or when `stop` is called; `stop` must be called in the end. */
 export function stoppable(parent: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
-  const controller = new AbortController();
+  const controller = new Aborter();
   const forward = (): void => controller.abort(parent.reason);
   if (parent.aborted) forward();
-  else parent.addEventListener('abort', forward);
+  else onAbort(parent, forward);
   return {
     signal: controller.signal,
     stop: () => {
-      parent.removeEventListener('abort', forward);
+      offAbort(parent, forward);
       if (!controller.signal.aborted) controller.abort(noLongerNeeded);
     },
   };

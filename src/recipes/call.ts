@@ -1,6 +1,6 @@
 /**
  * One call of a member, as a stream of tagged parts that keeps the books: span, time to the first part, price, share,
- * health of the member. Written as a plain iterator, not a generator, since every part of every answer passes here.
+ * health of the member. Written as a stream that can be pulled, not a generator, since every part of every answer passes here.
  *
  * It relies on nobody: when the signal aborts, the reader is told at once, also if the model does not react.
  */
@@ -8,6 +8,8 @@ import { TandemError } from '../errors.ts';
 import type { Part, Sampling } from '../exchange.ts';
 import type { Call, ModelPart, TokenUsage } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
+import { offAbort, onAbort } from '../system/abort.ts';
+import { ended, pull, Pulled, type Pull } from '../system/pull.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { saysUnhealthy } from './breakers.ts';
@@ -33,9 +35,6 @@ export interface CallPlan {
   readonly start: (sampling: Sampling, call: Call) => AsyncIterable<ModelPart>;
 }
 
-/** Ends a stream of parts. */
-export const ended: IteratorReturnResult<undefined> = { done: true, value: undefined };
-
 /** The reason for stopping a call whose answer is not wanted any more; such a call did not fail. */
 export const noLongerNeeded = new DOMException('The call is no longer needed.', 'AbortError');
 
@@ -45,7 +44,7 @@ export function reasonOf(signal: AbortSignal): TandemError {
 }
 
 /** A call that is under way or over. One reader, who asks for one part at a time. */
-export class CallStream implements AsyncIterableIterator<Part, undefined> {
+export class CallStream extends Pulled<Part> {
   readonly #context: CallContext;
   readonly #plan: CallPlan;
   #source: AsyncIterator<ModelPart> | undefined;
@@ -60,39 +59,57 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
   #parts = 0;
   #counted = false;
   #over = false;
+  /** Settle the part that the reader waits for. */
   #resolve: ((result: IteratorResult<Part, undefined>) => void) | undefined;
-  #reject: ((error: TandemError) => void) | undefined;
-  readonly #onPart = (result: IteratorResult<ModelPart>): void => this.#receive(result);
-  readonly #onFailure = (error: unknown): void => this.#break(error);
-  readonly #onAbort = (): void => this.#break(reasonOf(this.#plan.signal));
+  #reject: ((error: unknown) => void) | undefined;
+  readonly #onPart = (result: IteratorResult<ModelPart>): void => {
+    if (this.#over) return;
+    try {
+      this.#give(this.#receive(result));
+    } catch (error) {
+      this.#reject?.(error);
+    }
+  };
+  readonly #onFailure = (error: unknown): void => {
+    if (!this.#over) this.#reject?.(this.#broken(error));
+  };
+  readonly #onAbort = (): void => this.#onFailure(reasonOf(this.#plan.signal));
 
   constructor(context: CallContext, plan: CallPlan) {
+    super();
     this.#context = context;
     this.#plan = plan;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<Part, undefined>> {
-    if (this.#over) return Promise.resolve(ended);
+  pull(): Pull<Part> {
+    if (this.#over) return ended;
+    let result: Pull<ModelPart>;
+    try {
+      result = pull((this.#source ??= this.#open()));
+    } catch (error) {
+      throw this.#broken(error);
+    }
+    if (!(result instanceof Promise)) return this.#receive(result);
+    const late = result;
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      try {
-        (this.#source ??= this.#open()).next().then(this.#onPart, this.#onFailure);
-      } catch (error) {
-        this.#break(error);
-      }
+      late.then(this.#onPart, this.#onFailure);
     });
   }
 
   /** The reader leaves: the model is told, and what it did so far is accounted for. */
-  return(): Promise<IteratorReturnResult<undefined>> {
+  async return(): Promise<IteratorReturnResult<undefined>> {
     if (!this.#over) this.#leave();
-    this.#resolve?.(ended);
-    return Promise.resolve(ended);
+    this.#give(ended);
+    return ended;
+  }
+
+  /** Gives the reader what it waits for, if it does. */
+  #give(result: IteratorResult<Part, undefined>): void {
+    const resolve = this.#resolve;
+    this.#resolve = undefined;
+    resolve?.(result);
   }
 
   #leave(): void {
@@ -120,18 +137,16 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
     this.#counted = true;
     this.#sharing = this.#context.live.began(member.id);
     this.#context.tally.open++;
-    signal.addEventListener('abort', this.#onAbort);
+    onAbort(signal, this.#onAbort);
     const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces };
     return this.#plan.start(tokensMax === undefined ? sampling : { ...sampling, tokensMax }, call)[Symbol.asyncIterator]();
   }
 
-  #receive(result: IteratorResult<ModelPart>): void {
-    if (this.#over) return;
-    if (result.done === true) return this.#break(this.#truncated());
+  #receive(result: IteratorResult<ModelPart>): IteratorYieldResult<Part> {
+    if (result.done === true) throw this.#broken(this.#truncated());
     const part = result.value;
     if (this.#parts++ === 0) this.#span?.firstPart();
-    if (part.type === 'finish') return this.#finish(part);
-    this.#resolve?.(this.#tagged(part));
+    return part.type === 'finish' ? this.#finish(part) : this.#tagged(part);
   }
 
   #tagged(part: Exclude<ModelPart, { type: 'finish' }>): IteratorYieldResult<Part> {
@@ -154,18 +169,18 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
     }
   }
 
-  #finish(part: Extract<ModelPart, { type: 'finish' }>): void {
+  #finish(part: Extract<ModelPart, { type: 'finish' }>): IteratorYieldResult<Part> {
     const { answer } = this.#context;
     const member = this.#plan.member.id;
     if (part.correct !== undefined) this.#span?.set({ correct: part.correct });
     this.#settle(part.usage, part.bytesUp, part.bytesDown, 'ok');
     this.#context.breakers.succeeded(member);
     this.#close();
-    this.#resolve?.({ done: false, value: { type: 'finish', answer, member, reason: part.reason } });
+    return { done: false, value: { type: 'finish', answer, member, reason: part.reason } };
   }
 
-  #break(cause: unknown): void {
-    if (this.#over) return;
+  /** Ends the call because of a failure; gives what the reader is told. */
+  #broken(cause: unknown): TandemError {
     const { member, signal } = this.#plan;
     const error = signal.aborted ? reasonOf(signal) : blaming(member.id, cause);
     if (signal.reason === noLongerNeeded) this.#leave();
@@ -175,7 +190,7 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
       if (!signal.aborted) this.#context.breakers.failed(member.id, error.code);
       this.#close(error.code);
     }
-    this.#reject?.(error);
+    return error;
   }
 
   #settle(usage: TokenUsage, bytesUp: number, bytesDown: number, end: CallEnd, estimated = false): void {
@@ -193,7 +208,7 @@ export class CallStream implements AsyncIterableIterator<Part, undefined> {
 
   #close(error?: string): void {
     this.#over = true;
-    this.#plan.signal.removeEventListener('abort', this.#onAbort);
+    offAbort(this.#plan.signal, this.#onAbort);
     this.#span?.end(error);
     // Lets the model run its clean-up; whatever it still says concerns nobody.
     void Promise.resolve(this.#source?.return?.()).catch(() => undefined);

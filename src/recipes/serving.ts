@@ -3,10 +3,11 @@
  * signal, counts who wrote what of the final answer, and sees to it that each answer ends with exactly one finish. When
  * the run ends, fails or is left, everything under it is stopped.
  */
-import { fail, TandemError } from '../errors.ts';
+import { TandemError } from '../errors.ts';
 import { reached, type Answered, type Part, type Sampling, type Veiled } from '../exchange.ts';
 import type { Team } from '../models/team.ts';
 import type { Journey } from '../pipeline.ts';
+import { Aborter, offAbort, onAbort } from '../system/abort.ts';
 import type { Clock } from '../system/clock.ts';
 import { seededRandom, type Random } from '../system/random.ts';
 import type { Meter } from '../trace/meter.ts';
@@ -15,7 +16,8 @@ import type { Breakers } from './breakers.ts';
 import type { Live } from './live.ts';
 import type { Deadlines } from '../system/deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
-import { ended, noLongerNeeded, reasonOf } from './call.ts';
+import { ended, pull, Pulled, type Pull } from '../system/pull.ts';
+import { noLongerNeeded, reasonOf } from './call.ts';
 import type { Prepared } from './kitchen.ts';
 import { merge } from './merge.ts';
 import type { RecipeContext } from './recipe.ts';
@@ -44,25 +46,31 @@ export function serve(prepared: Prepared, prepareOther: PrepareOther, veiled: Ve
   return reached<'answered', AsyncIterable<Part>>(new Serving(prepared, prepareOther, veiled, around));
 }
 
-class Serving implements AsyncIterableIterator<Part, undefined> {
+class Serving extends Pulled<Part> {
   readonly #prepared: Prepared;
   readonly #prepareOther: PrepareOther;
   readonly #veiled: Veiled;
   readonly #around: Surroundings;
-  readonly #stop = new AbortController();
+  readonly #stop = new Aborter();
   readonly #tally = new Tally();
   /** One bit for each answer whose finish has not come. */
   #unfinished: number;
   readonly #written = new Map<string, number>();
   #span: Span | undefined;
   #source: AsyncIterator<Part> | undefined;
+  /** Nothing more is asked of the recipe. */
   #over = false;
+  /** The recipe was told so. */
+  #left = false;
   #unwatch: (() => void) | undefined;
   readonly #onAbort = (): void => this.#stop.abort(reasonOf(this.#around.journey.signal));
-  readonly #onPart = (result: IteratorResult<Part>): IteratorResult<Part, undefined> | Promise<IteratorResult<Part, undefined>> => this.#receive(result);
-  readonly #onFailure = (error: unknown): never => this.#fail(error);
+  readonly #onPart = (result: IteratorResult<Part>): Pull<Part> => this.#receive(result) ?? this.pull();
+  readonly #onFailure = (error: unknown): never => {
+    throw this.#failure(error);
+  };
 
   constructor(prepared: Prepared, prepareOther: PrepareOther, veiled: Veiled, around: Surroundings) {
+    super();
     this.#prepared = prepared;
     this.#prepareOther = prepareOther;
     this.#veiled = veiled;
@@ -70,24 +78,25 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
     this.#unfinished = 2 ** veiled.request.answers - 1;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<Part, undefined>> {
-    if (this.#over) return Promise.resolve(ended);
-    try {
-      return (this.#source ??= this.#begin()).next().then(this.#onPart, this.#onFailure);
-    } catch (error) {
-      return Promise.reject(this.#failure(error));
+  pull(): Pull<Part> {
+    while (!this.#over) {
+      let result: Pull<Part>;
+      try {
+        result = pull((this.#source ??= this.#begin()));
+      } catch (error) {
+        throw this.#failure(error);
+      }
+      if (result instanceof Promise) return result.then(this.#onPart, this.#onFailure);
+      const given = this.#receive(result);
+      if (given !== undefined) return given;
     }
+    return this.#left ? ended : this.return();
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
-    if (this.#over) return ended;
-    // A reader that has every finish part needs not ask whether there is more.
-    if (this.#unfinished === 0) this.#end(undefined);
-    else {
+    if (this.#left) return ended;
+    this.#left = true;
+    if (!this.#over) {
       if (!this.#stop.signal.aborted) this.#stop.abort(new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
       this.#end('cancelled');
     }
@@ -101,7 +110,7 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
     const { answers } = this.#veiled.request;
     if (journey.signal.aborted) throw reasonOf(journey.signal);
     this.#span = span.child(recipe.id, 'recipe');
-    journey.signal.addEventListener('abort', this.#onAbort);
+    onAbort(journey.signal, this.#onAbort);
     this.#watchTime();
     if (answers === 1) return this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse))[Symbol.asyncIterator]();
     const runs = Array.from({ length: answers }, (_, answer) => {
@@ -176,29 +185,23 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
     return closing(this.#run(prepared, answer, span, budget), span);
   }
 
-  #receive(result: IteratorResult<Part>): IteratorResult<Part, undefined> | Promise<IteratorResult<Part, undefined>> {
+  /** Takes a part; gives what may be read now, nothing when the next one has to be asked for. */
+  #receive(result: IteratorResult<Part>): IteratorResult<Part, undefined> | undefined {
     if (this.#over) return ended;
-    if (result.done === true) return this.#finish();
+    if (result.done === true) throw this.#failure(new TandemError('internal', { message: `The recipe "${this.#prepared.recipe.id}" ended without a finish part.` }));
     const part = result.value;
     const bit = 1 << part.answer;
     if ((this.#unfinished & bit) === 0) {
       this.#span?.event('part.afterFinish', { answer: part.answer, type: part.type });
-      return this.next();
+      return undefined;
     }
-    if (part.type === 'finish') this.#unfinished &= ~bit;
-    else if (part.type === 'text') this.#written.set(part.member, (this.#written.get(part.member) ?? 0) + part.delta.length);
+    if (part.type === 'finish') {
+      this.#unfinished &= ~bit;
+      // Everything is said: what the run used, and who wrote what, is known before the last finish is read.
+      if (this.#unfinished === 0) this.#end(undefined);
+    } else if (part.type === 'text') this.#written.set(part.member, (this.#written.get(part.member) ?? 0) + part.delta.length);
     else if (part.type === 'tool-call') this.#written.set(part.member, (this.#written.get(part.member) ?? 0) + part.argumentsDelta.length);
     return result;
-  }
-
-  #finish(): IteratorReturnResult<undefined> {
-    if (this.#unfinished !== 0) fail('internal', `The recipe "${this.#prepared.recipe.id}" ended without a finish part.`);
-    this.#end(undefined);
-    return ended;
-  }
-
-  #fail(error: unknown): never {
-    throw this.#failure(error);
   }
 
   #failure(error: unknown): TandemError {
@@ -210,7 +213,7 @@ class Serving implements AsyncIterableIterator<Part, undefined> {
   #end(error: string | undefined): void {
     const { journey } = this.#around;
     this.#over = true;
-    journey.signal.removeEventListener('abort', this.#onAbort);
+    offAbort(journey.signal, this.#onAbort);
     for (const [member, characters] of this.#written) journey.trace.share(member, this.#tally.tokensOf(member, characters));
     this.#span?.end(error);
     this.#unwatch?.();

@@ -1,8 +1,9 @@
 /**
- * Hands a stream on, changed on the way. Written as a plain iterator, not a generator: every part of every answer passes
- * several of these, and a generator that loops over another one costs each part some four turns of the microtask queue
- * where this costs one. Knows nothing of what it carries.
+ * Hands a stream on, changed on the way. Written as a stream that can be pulled, not a generator: every part of every answer
+ * passes several of these, and a generator that loops over another one costs each part some four turns of the microtask
+ * queue where this costs one or none. Knows nothing of what it carries.
  */
+import { ended, pull, Pulled, type Pull } from './pull.ts';
 
 /** What happens to the items of a stream on their way. Synchronous; keeps the state of one stream. */
 export interface Passage<I, O> {
@@ -15,10 +16,8 @@ export interface Passage<I, O> {
   end(out: O[]): void;
 }
 
-const ended: IteratorReturnResult<undefined> = { done: true, value: undefined };
-
 /** A stream that was changed on its way. One reader, who asks for one item at a time; leaving it leaves the source. */
-export class Relay<I, O extends object> implements AsyncIterableIterator<O, undefined> {
+export class Relay<I, O extends object> extends Pulled<O> {
   readonly #from: AsyncIterable<I>;
   readonly #passage: Passage<I, O>;
   #source: AsyncIterator<I> | undefined;
@@ -30,22 +29,29 @@ export class Relay<I, O extends object> implements AsyncIterableIterator<O, unde
   #closed = false;
   /** The source has not ended by itself, and is to be left once everything was read. */
   #toLeave = false;
-  readonly #onItem = (result: IteratorResult<I>): IteratorResult<O, undefined> | Promise<IteratorResult<O, undefined>> => this.#receive(result);
-  readonly #onFailure = (error: unknown): IteratorResult<O, undefined> | Promise<IteratorResult<O, undefined>> => this.#fail(error);
+  readonly #onItem = (result: IteratorResult<I>): Pull<O> => this.#receive(result) ?? this.pull();
+  readonly #onFailure = (error: unknown): Pull<O> => this.#fail(error);
 
   /** @param from nothing is asked of it before the first item is read @param passage for this stream alone */
   constructor(from: AsyncIterable<I>, passage: Passage<I, O>) {
+    super();
     this.#from = from;
     this.#passage = passage;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<O, undefined>> {
-    if (this.#at < this.#ready.length || this.#closed) return this.#give();
-    return (this.#source ??= this.#from[Symbol.asyncIterator]()).next().then(this.#onItem, this.#onFailure);
+  pull(): Pull<O> {
+    while (this.#at === this.#ready.length && !this.#closed) {
+      let result: Pull<I>;
+      try {
+        result = pull((this.#source ??= this.#from[Symbol.asyncIterator]()));
+      } catch (error) {
+        return this.#fail(error);
+      }
+      if (result instanceof Promise) return result.then(this.#onItem, this.#onFailure);
+      const given = this.#receive(result);
+      if (given !== undefined) return given;
+    }
+    return this.#give();
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
@@ -59,24 +65,28 @@ export class Relay<I, O extends object> implements AsyncIterableIterator<O, unde
   }
 
   /** What is ready, then the failure or the end. */
-  async #give(): Promise<IteratorResult<O, undefined>> {
+  #give(): Pull<O> {
     const value = this.#ready[this.#at];
     if (value !== undefined) {
       this.#at++;
       return { done: false, value };
     }
-    const failure = this.#failure;
-    const leave = this.#toLeave;
-    this.#failure = undefined;
+    if (!this.#toLeave) return this.#end();
     this.#toLeave = false;
-    if (leave) await this.#source?.return?.();
+    return Promise.resolve(this.#source?.return?.()).then(() => this.#end());
+  }
+
+  #end(): IteratorReturnResult<undefined> {
+    const failure = this.#failure;
+    this.#failure = undefined;
     if (failure !== undefined) throw failure.error;
     return ended;
   }
 
-  #receive(result: IteratorResult<I>): IteratorResult<O, undefined> | Promise<IteratorResult<O, undefined>> {
+  /** Takes an item; gives what may be read now, nothing when the next one has to be asked for. */
+  #receive(result: IteratorResult<I>): Pull<O> | undefined {
     if (this.#closed) return ended;
-    this.#at = this.#ready.length = 0;
+    if (this.#at > 0) this.#at = this.#ready.length = 0;
     if (result.done === true) {
       this.#closed = true;
       this.#passage.end(this.#ready);
@@ -90,13 +100,10 @@ export class Relay<I, O extends object> implements AsyncIterableIterator<O, unde
       this.#toLeave = true;
       return this.#fail(error);
     }
-    const value = this.#ready[0];
-    if (value === undefined) return this.next();
-    this.#at = 1;
-    return { done: false, value };
+    return this.#ready.length > 0 ? this.#give() : undefined;
   }
 
-  #fail(error: unknown): IteratorResult<O, undefined> | Promise<IteratorResult<O, undefined>> {
+  #fail(error: unknown): Pull<O> {
     if (this.#closed) return ended;
     this.#closed = true;
     this.#failure = { error };

@@ -78,13 +78,20 @@ export function fakeRuntime(script: Script = () => text('Hello', ' there', '.'),
     store.writeTrace(record);
     for (const listener of listeners) listener(record);
   };
-  async function* watched(parts: AsyncIterable<Part> | Iterable<Part>, trace: Trace): AsyncGenerator<Part> {
+  async function* watched(parts: AsyncIterable<Part> | Iterable<Part>, trace: Trace, answers: number): AsyncGenerator<Part> {
+    let unfinished = answers;
     let error: unknown = new TandemError('cancelled', { message: 'left' });
     const span = trace.root.child('call small', 'call', { member: 'small', place: 'device' });
     try {
       for await (const part of parts) {
         span.firstPart();
         if (part.type === 'text') trace.share(part.member, 1);
+        // As in the real one: what was used is known with the last finish, and whoever leaves then has read to the end.
+        if (part.type === 'finish' && --unfinished === 0) {
+          error = undefined;
+          span.use(fakeUsage);
+          span.end();
+        }
         yield part;
       }
       error = undefined;
@@ -122,7 +129,7 @@ export function fakeRuntime(script: Script = () => text('Hello', ' there', '.'),
         asked.push(admitted);
         trace.runs(admitted.model.replace('tandem/', ''));
         trace.root.decide('cascade.accept', 'small', 'It was sure.', { probability: 0.9 });
-        return { trace, parts: reached<'audited', AsyncIterable<Part>>(watched(script(admitted, signal), trace)) as Audited };
+        return { trace, parts: reached<'audited', AsyncIterable<Part>>(watched(script(admitted, signal), trace, received.answers)) as Audited };
       } catch (error) {
         finish(trace, error);
         throw error;

@@ -6,10 +6,11 @@ import { withOthers } from '../../system/turn.ts';
 import { kindOf, type JsonObject } from '../parameters/reading.ts';
 
 /**
- * The bytes of a body; where several requests are under way, at the end of the turn in which they are complete (`system/turn.ts`).
- * @throws {TandemError} body_too_large, cancelled
+ * What a body holds; where several requests are under way, it is read at the end of the turn in which they are complete (`system/turn.ts`).
+ * @param parse reads the bytes
+ * @throws {TandemError} body_too_large, cancelled, and what `parse` throws
  */
-export function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+export function readBody<T>(request: IncomingMessage, bytesMax: number, parse: (bytes: Buffer) => T): Promise<T> {
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > bytesMax) return Promise.reject(tooLarge(bytesMax));
   return new Promise((resolve, reject) => {
@@ -24,7 +25,14 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Bu
       } else if (first === undefined) first = chunk;
       else (rest ??= []).push(chunk);
     });
-    request.once('end', () => withOthers(() => resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest]))));
+    const read = (): void => {
+      try {
+        resolve(parse(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest])));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    request.once('end', () => withOthers(read));
     const gone = (): void => {
       if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
     };

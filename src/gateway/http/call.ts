@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TandemError } from '../../errors.ts';
+import { Aborter } from '../../system/abort.ts';
 import type { JsonObject } from '../parameters/reading.ts';
 import { checkMediaType, parseJson, readBody } from './body.ts';
 
@@ -20,7 +21,7 @@ export class HttpCall {
   tail = '';
   readonly #query: string;
   readonly #bodyBytesMax: number;
-  #abort: AbortController | undefined;
+  #abort: Aborter | undefined;
   /** Id of the trace, once there is one; also sent with errors. */
   traceId: string | undefined;
 
@@ -54,7 +55,7 @@ export class HttpCall {
   /** Aborted when the client goes away, or by `abort`. */
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      const abort = new AbortController();
+      const abort = new Aborter();
       this.#abort = abort;
       if (this.response.destroyed) abort.abort(gone());
       else
@@ -71,9 +72,9 @@ export class HttpCall {
   }
 
   /** The body. @throws {TandemError} media_type_unsupported, body_too_large, body_malformed, cancelled */
-  async readJson(): Promise<JsonObject> {
+  readJson(): Promise<JsonObject> {
     checkMediaType(this.request);
-    return parseJson(await readBody(this.request, this.#bodyBytesMax));
+    return readBody(this.request, this.#bodyBytesMax, parseJson);
   }
 
   /** Replies with JSON. @param headers more headers, name after name and value */

@@ -82,7 +82,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
         if (exchange.status < 200 || exchange.status >= 300) await this.#accepted(exchange);
         const reader = this.#reader(request);
         const parts: ModelPart[] = [];
-        reader.whole(await exchange.text(REPLY_BYTES_MAX), parts);
+        const text = exchange.text(REPLY_BYTES_MAX);
+        reader.whole(typeof text === 'string' ? text : await text, parts);
         reader.settle(parts);
         try {
           parts.push(reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call));
@@ -204,7 +205,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     await exchange.begun();
     if (exchange.status >= 200 && exchange.status < 300) return;
     const waitMs = exchange.retryAfterMs();
-    const body = await exchange.text(ERROR_BYTES_MAX).catch(() => '');
+    const body = await Promise.resolve(exchange.text(ERROR_BYTES_MAX)).catch(() => '');
     throw fromStatus(this.id, exchange.status, body, waitMs);
   }
 

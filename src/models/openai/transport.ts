@@ -6,6 +6,7 @@
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
+import { offAbort, onAbort } from '../../system/abort.ts';
 import { systemClock } from '../../system/clock.ts';
 import { Deadlines } from '../../system/deadlines.ts';
 import { withOthers } from '../../system/turn.ts';
@@ -131,13 +132,17 @@ export class Exchange implements Sender {
     this.#options = options;
     this.#unwatch = deadlines.watch(options.leftMs, this.#onTotal);
     if (options.signal.aborted) this.#onAbort();
-    else options.signal.addEventListener('abort', this.#onAbort, { once: true });
+    else onAbort(options.signal, this.#onAbort);
   }
 
   /** Resolves when status and headers are here; for a reply that is not streamed, when all or much of it is here. @throws {TandemError} upstream_unreachable, upstream_timeout, cancelled */
-  async begun(): Promise<void> {
-    while (this.status === 0 && this.#failure === undefined) await this.#change();
-    if (this.status === 0) throw this.#failure;
+  begun(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // Nothing is told before there is a status or a failure.
+      const tell = (): void => (this.status === 0 ? reject(this.#failure) : resolve());
+      if (this.status === 0 && this.#failure === undefined) this.#wake = tell;
+      else tell();
+    });
   }
 
   /** The pieces that came since the last call; undefined at the end. @throws {TandemError} upstream_timeout, upstream_truncated, cancelled */
@@ -159,13 +164,17 @@ export class Exchange implements Sender {
     return chunks;
   }
 
-  /** The whole body as text. @throws {TandemError} as `read`, and upstream_malformed beyond `bytesMax` */
-  async text(bytesMax: number): Promise<string> {
+  /** The whole body as text, at once where it is here. @throws {TandemError} as `read`, and upstream_malformed beyond `bytesMax` */
+  text(bytesMax: number): string | Promise<string> {
     const [only] = this.#chunks;
     if (this.#over && this.#failure === undefined && only !== undefined && this.#chunks.length === 1 && this.bytesDown === only.length && this.bytesDown <= bytesMax) {
       this.#chunks = [];
       return only.toString('utf8');
     }
+    return this.#gathered(bytesMax);
+  }
+
+  async #gathered(bytesMax: number): Promise<string> {
     const all: Buffer[] = [];
     for (let chunks = await this.read(); chunks !== undefined; chunks = await this.read()) {
       for (const chunk of chunks) all.push(chunk);
@@ -281,7 +290,7 @@ export class Exchange implements Sender {
   #detach(): void {
     this.#unwatch();
     clearTimeout(this.#gapTimer);
-    this.#options.signal.removeEventListener('abort', this.#onAbort);
+    offAbort(this.#options.signal, this.#onAbort);
   }
 
   #change(): Promise<void> {

@@ -47,15 +47,30 @@ export class ReplyHead {
     }
   }
 
-  /** A header by its name in lower case; several of one name are joined with commas. Undefined when there is none. */
+  /** A header by its name in lower-case letters and hyphens; several of one name are joined with commas. Undefined when there is none. */
   get(name: string): string | undefined {
     let value: string | undefined;
     for (const { start, colon, end } of this.#lines) {
-      if (colon - start !== name.length || this.#text.slice(start, colon).toLowerCase() !== name) continue;
-      const one = this.#text.slice(colon + 1, end).trim();
+      if (colon - start !== name.length || !this.#isNamed(name, start)) continue;
+      const one = this.#value(colon + 1, end);
       value = value === undefined ? one : `${value}, ${one}`;
     }
     return value;
+  }
+
+  /** Whether the name that begins here is this one, in any case. Setting bit 5 makes letters small and changes no other character of a name into one of ours. */
+  #isNamed(name: string, start: number): boolean {
+    for (let at = 0; at < name.length; at++) if ((this.#text.charCodeAt(start + at) | 32) !== name.charCodeAt(at)) return false;
+    return true;
+  }
+
+  /** A value without the blanks around it. */
+  #value(from: number, to: number): string {
+    let start = from;
+    let end = to;
+    while (start < end && isBlank(this.#text.charCodeAt(start))) start++;
+    while (end > start && isBlank(this.#text.charCodeAt(end - 1))) end--;
+    return this.#text.slice(start, end);
   }
 }
 
@@ -67,6 +82,11 @@ function statusOf(text: string): number {
   const proper = text.slice(0, 7) === 'HTTP/1.' && (minor === 48 || minor === 49) && text.charCodeAt(8) === 32 && status >= 100 && (after === 32 || after === CR || text.length === 12);
   if (!proper) throw new MalformedReply('The reply does not begin with a status line of HTTP/1.1.');
   return status;
+}
+
+/** A space or a tab (RFC 9110, 5.6.3). */
+function isBlank(character: number): boolean {
+  return character === 32 || character === 9;
 }
 
 /** The value of a decimal digit; NaN for anything else. */

@@ -263,7 +263,15 @@ function lengthOf(list: string): number {
   return Number(length);
 }
 
+/** Servers say the same with every reply. */
+let lastKeepAlive = { text: '', ms: undefined as number | undefined };
+
 function timeoutOf(keepAlive: string): number | undefined {
+  if (lastKeepAlive.text !== keepAlive) lastKeepAlive = { text: keepAlive, ms: readTimeout(keepAlive) };
+  return lastKeepAlive.ms;
+}
+
+function readTimeout(keepAlive: string): number | undefined {
   const seconds = /(?:^|,)\s*timeout\s*=\s*(\d{1,7})/i.exec(keepAlive)?.[1];
   return seconds === undefined ? undefined : Number(seconds) * 1_000;
 }
