@@ -65,6 +65,8 @@ class Kitchen {
   readonly #deadlines: Deadlines;
   readonly #defaults = new Map<Recipe, unknown>();
   readonly #plain = new Map<string, { readonly recipe: Recipe; readonly team: Team }>();
+  /** What stands behind the model ids that were asked for: as many as there are recipes, members and aliases. */
+  readonly #resolved = new Map<string, { readonly recipe: Recipe; readonly team: Team }>();
   readonly #unmet = new WeakMap<Team, Map<Recipe, readonly Unmet[]>>();
 
   constructor(parts: KitchenParts) {
@@ -93,6 +95,13 @@ class Kitchen {
   }
 
   #resolve(model: string): { readonly recipe: Recipe; readonly team: Team } {
+    let resolved = this.#resolved.get(model);
+    if (resolved === undefined) this.#resolved.set(model, (resolved = this.#find(model)));
+    return resolved;
+  }
+
+  /** @throws {TandemError} model_not_found, ability_missing */
+  #find(model: string): { readonly recipe: Recipe; readonly team: Team } {
     const { config, registry, team } = this.#parts;
     const asked = model === '' ? config.defaultModel : model;
     const id = (Object.hasOwn(config.aliases, asked) ? config.aliases[asked] : undefined) ?? asked;

@@ -41,8 +41,8 @@ export function traceRow(record: TraceRecord): SqlValue[] {
     usage.energySource,
     whole(usage.bytesUp),
     whole(usage.bytesDown),
-    JSON.stringify(record.shares),
-    JSON.stringify(record.hidden),
+    flatJson(record.shares),
+    flatJson(record.hidden),
     spansJson(record.spans),
   ];
 }
@@ -75,18 +75,40 @@ function spanJson(span: SpanRecord): string {
   if (span.place !== undefined) json += `,"place":${quoted(span.place)}`;
   if (span.model !== undefined) json += `,"model":${quoted(span.model)}`;
   if (span.firstPartMs !== undefined) json += `,"firstPartMs":${milliseconds(span.firstPartMs)}`;
-  if (span.usage !== undefined) json += `,"usage":${JSON.stringify(span.usage)}`;
+  if (span.usage !== undefined) json += `,"usage":${flatJson(span.usage)}`;
   if (span.error !== undefined) json += `,"error":${quoted(span.error)}`;
   if (span.events.length > 0) json += `,"events":${JSON.stringify(span.events)}`;
   if (span.decisions.length > 0) json += `,"decisions":${JSON.stringify(span.decisions)}`;
-  for (const _ in span.attributes) {
-    json += `,"attributes":${JSON.stringify(span.attributes)}`;
-    break;
+  const attributes = flatJson(span.attributes);
+  return attributes === '{}' ? `${json}}` : `${json},"attributes":${attributes}}`;
+}
+
+/** An object of texts, numbers and truths as JSON. */
+function flatJson(object: object): string {
+  let json = '{';
+  for (const key in object) {
+    const value = (object as Readonly<Record<string, unknown>>)[key];
+    if (value === undefined) continue;
+    const written = typeof value === 'string' ? quoted(value) : Number.isSafeInteger(value) || typeof value === 'boolean' ? `${value as number | boolean}` : JSON.stringify(value);
+    json += json.length === 1 ? `${quoted(key)}:${written}` : `,${quoted(key)}:${written}`;
   }
   return `${json}}`;
 }
 
-const quoted = (text: string): string => JSON.stringify(text);
+/** Short texts as JSON: names of members, spans and attributes, which come back with every request. */
+const quotedTexts = new Map<string, string>();
+const quotedTextsMax = 1_024;
+const quotedLengthMax = 40;
+
+function quoted(text: string): string {
+  if (text.length > quotedLengthMax) return JSON.stringify(text);
+  let json = quotedTexts.get(text);
+  if (json === undefined) {
+    json = JSON.stringify(text);
+    if (quotedTexts.size < quotedTextsMax) quotedTexts.set(text, json);
+  }
+  return json;
+}
 
 /** A time to the microsecond, as JSON. Written as two whole numbers, whose digits V8 keeps at hand, while those of a fraction are worked out each time. */
 function milliseconds(ms: number): string {

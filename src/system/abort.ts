@@ -39,8 +39,14 @@ export function onAbort(signal: AbortSignal, callback: () => void): void {
 /** Takes a callback back. */
 export function offAbort(signal: AbortSignal, callback: () => void): void {
   const told = (signal as Heard)[listeners];
-  const at = told?.lastIndexOf(callback) ?? -1;
-  if (at >= 0) told?.splice(at, 1);
+  if (told === undefined) return;
+  // Whoever came last mostly goes first.
+  if (told[told.length - 1] === callback) {
+    told.pop();
+    return;
+  }
+  const at = told.lastIndexOf(callback);
+  if (at >= 0) told.splice(at, 1);
 }
 
 function tell(told: (() => void)[]): void {

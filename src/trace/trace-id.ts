@@ -5,7 +5,15 @@
  */
 import type { Random } from '../system/random.ts';
 
+/** Milliseconds that the last four digits of the time tell apart. */
+const shortMs = 0x10000;
+/** The digits before them, which change once a minute. */
+let long = { time: -1, digits: '' };
+
 /** An id for a new trace: 32 lower-case hex digits. @param nowMs milliseconds since 1970 */
 export function newTraceId(nowMs: number, random: Random): string {
-  return Math.floor(nowMs).toString(16).padStart(12, '0') + random.hex(10);
+  const time = Math.floor(nowMs / shortMs);
+  if (time !== long.time) long = { time, digits: time.toString(16).padStart(8, '0') };
+  const short = Math.floor(nowMs) - time * shortMs;
+  return long.digits + (short + shortMs).toString(16).slice(1) + random.hex(10);
 }

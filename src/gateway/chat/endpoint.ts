@@ -16,7 +16,7 @@ import { chatParameters, type ChatDraft } from './parameters.ts';
 export const chatEndpoint: Endpoint<ChatDraft> = { surface: 'chat', read: readChat, reply: chatReply, events: (about, draft) => new ChatEvents(about, draft) };
 
 function readChat(body: JsonObject): ChatDraft {
-  const draft: ChatDraft = Object.assign(newDraft(), { logprobs: false, topLogprobs: undefined });
+  const draft: ChatDraft = { ...newDraft(), logprobs: false, topLogprobs: undefined };
   if (body.messages === undefined || body.messages === null) fail('parameter_missing', { message: 'messages is required.', param: 'messages' });
   readParameters(body, chatParameters, draft);
   if (draft.logprobs) draft.sampling.topLogprobs = draft.topLogprobs ?? 0;

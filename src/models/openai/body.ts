@@ -57,8 +57,10 @@ export function answerRequest(id: string, settings: OpenAiSettings, prompt: Prom
 
 function completion(settings: OpenAiSettings, text: string, sampling: Sampling): WireRequest {
   if (text === '') fail('parameter_missing', { message: 'Expected a prompt, got an empty text.', param: 'prompt' });
-  const { reasoningEffort: _, topLogprobs, ...rest } = sampling;
-  const fields = { model: settings.model, prompt: text, max_tokens: rest.tokensMax, ...(topLogprobs === undefined ? {} : { logprobs: topLogprobs }), ...shared(rest) };
+  const fields: Record<string, unknown> = { model: settings.model, prompt: text };
+  if (sampling.tokensMax !== undefined) fields['max_tokens'] = sampling.tokensMax;
+  if (sampling.topLogprobs !== undefined) fields['logprobs'] = sampling.topLogprobs;
+  addShared(fields, sampling);
   return { path: '/completions', fields, promptCharacters: text.length };
 }
 
@@ -66,17 +68,15 @@ function chat(id: string, settings: OpenAiSettings, prompt: Prompt<string>, samp
   if (prompt.messages.length === 0) fail('parameter_missing', { message: 'Expected at least one message, got none.', param: 'messages' });
   const withTools = (prompt.tools?.length ?? 0) > 0;
   if (withTools && !settings.tools) fail('parameter_unsupported', { message: `Member "${id}" takes no tools.`, param: 'tools', member: id });
-  const { topLogprobs } = sampling;
-  const fields = {
-    model: settings.model,
-    messages: chatMessages(id, settings, prompt),
-    [settings.tokensMaxField]: sampling.tokensMax,
-    ...shared(sampling),
-    reasoning_effort: sampling.reasoningEffort,
-    ...(topLogprobs === undefined ? {} : { logprobs: true, ...(topLogprobs > 0 ? { top_logprobs: topLogprobs } : {}) }),
-    ...(withTools ? toolFields(prompt) : {}),
-    ...continuation(settings, prompt.prefix),
-  };
+  const { topLogprobs, reasoningEffort } = sampling;
+  const fields: Record<string, unknown> = { model: settings.model, messages: chatMessages(id, settings, prompt) };
+  if (sampling.tokensMax !== undefined) fields[settings.tokensMaxField] = sampling.tokensMax;
+  addShared(fields, sampling);
+  if (reasoningEffort !== undefined) fields['reasoning_effort'] = reasoningEffort;
+  if (topLogprobs !== undefined) fields['logprobs'] = true;
+  if (topLogprobs !== undefined && topLogprobs > 0) fields['top_logprobs'] = topLogprobs;
+  if (withTools) Object.assign(fields, toolFields(prompt));
+  if (prompt.prefix !== undefined) Object.assign(fields, continuation(settings, prompt.prefix));
   return { path: '/chat/completions', fields, promptCharacters: charactersOf(prompt) };
 }
 
@@ -102,6 +102,7 @@ export function charactersOf(prompt: Prompt<string>): number {
 }
 
 function wireMessage(id: string, settings: OpenAiSettings, message: Message<string>, index: number): unknown {
+  if (message.attachments === undefined && message.toolCalls === undefined && message.toolCallId === undefined && message.name === undefined) return { role: message.role, content: message.content };
   const attachments = message.attachments ?? [];
   if (attachments.length > 0 && !settings.attachments) {
     fail('parameter_unsupported', { message: `Member "${id}" takes no pictures, sound or files.`, param: `messages[${index}].content`, member: id });
@@ -126,20 +127,19 @@ function toolFields(prompt: Prompt<string>): Record<string, unknown> {
   };
 }
 
-function shared(sampling: Sampling): Record<string, unknown> {
-  return {
-    temperature: sampling.temperature,
-    top_p: sampling.topP,
-    top_k: sampling.topK,
-    min_p: sampling.minP,
-    presence_penalty: sampling.presencePenalty,
-    frequency_penalty: sampling.frequencyPenalty,
-    repetition_penalty: sampling.repetitionPenalty,
-    seed: sampling.seed,
-    logit_bias: sampling.logitBias,
-    stop: sampling.stop === undefined || sampling.stop.length === 0 ? undefined : sampling.stop,
-    response_format: responseFormat(sampling.format),
-  };
+/** Public names of the settings that are sent as they are. */
+const sentAsTheyAre = ['temperature', 'topP', 'topK', 'minP', 'presencePenalty', 'frequencyPenalty', 'repetitionPenalty', 'seed', 'logitBias'] as const satisfies readonly (keyof Sampling)[];
+
+/** Adds the settings that both endpoints take. Only what is there: writing JSON looks at every field, also at those that it leaves out. */
+function addShared(fields: Record<string, unknown>, sampling: Sampling): void {
+  for (const name of sentAsTheyAre) {
+    const value = sampling[name];
+    if (value !== undefined) fields[publicNames[name]] = value;
+  }
+  const { stop } = sampling;
+  if (stop !== undefined && stop.length > 0) fields['stop'] = stop;
+  const format = responseFormat(sampling.format);
+  if (format !== undefined) fields['response_format'] = format;
 }
 
 function responseFormat(format: AnswerFormat | undefined): unknown {

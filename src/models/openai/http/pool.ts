@@ -2,6 +2,7 @@
  * The connections to one server: at most so many at once; a request takes the one that was used last, makes a new one,
  * or waits in line. An idle connection is dropped before the server would close it under a request.
  */
+import { systemClock } from '../../../system/clock.ts';
 import { Connection, ConnectionFailure, type ConnectionOwner, type Origin, type RequestBytes, type Sender } from './connection.ts';
 
 /** How a pool behaves. */
@@ -58,7 +59,7 @@ export class ConnectionPool implements ConnectionOwner {
     if (forMs <= 0 || this.#closed) return connection.abort();
     const next = this.#next();
     if (next !== undefined) return connection.send(next.request, next.sender);
-    connection.idleUntilMs = performance.now() + forMs;
+    connection.idleUntilMs = systemClock.monotonicMs() + forMs;
     this.#idle.push(connection);
     this.#sweep ??= setInterval(() => this.#dropOld(), sweepMs).unref();
   }
@@ -73,7 +74,7 @@ export class ConnectionPool implements ConnectionOwner {
 
   #take(): Connection | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
-      if (connection.usable && connection.idleUntilMs > performance.now()) return connection;
+      if (connection.usable && connection.idleUntilMs > systemClock.monotonicMs()) return connection;
       connection.abort();
     }
     return undefined;
@@ -93,7 +94,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   #dropOld(): void {
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     for (const connection of this.#idle.filter((each) => each.idleUntilMs <= nowMs)) connection.abort();
     if (this.#idle.length > 0) return;
     clearInterval(this.#sweep);

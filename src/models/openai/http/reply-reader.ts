@@ -102,7 +102,7 @@ export class ReplyReader {
     const before = this.#held.length;
     let from = 0;
     for (;;) {
-      const end = all.indexOf('\r\n\r\n', from);
+      const end = endOfHead(all, from);
       if (this.#headBytes + (end < 0 ? all.length : end) - from > headBytesMax) throw new MalformedReply('The head of the reply is too large.');
       if (end < 0) break;
       const interim = this.#begin(all.toString('latin1', from, end));
@@ -258,9 +258,26 @@ const listed = (options: string, wanted: string): boolean => options.split(',').
 /** The length that a header says; a list of the same length many times is one, too. @throws {MalformedReply} */
 function lengthOf(list: string): number {
   const lengths = list.includes(',') ? [...new Set(list.split(',').map((value) => value.trim()))] : [list];
-  const [length] = lengths;
-  if (lengths.length !== 1 || length === undefined || !/^\d{1,15}$/.test(length)) throw new MalformedReply('The length of the reply is not a number.');
-  return Number(length);
+  const [digits] = lengths;
+  if (lengths.length !== 1 || digits === undefined || digits === '' || digits.length > 15) throw new MalformedReply('The length of the reply is not a number.');
+  let length = 0;
+  for (let at = 0; at < digits.length; at++) {
+    const digit = digits.charCodeAt(at) - 48;
+    if (!(digit >= 0 && digit <= 9)) throw new MalformedReply('The length of the reply is not a number.');
+    length = length * 10 + digit;
+  }
+  return length;
+}
+
+/** Where the empty line that ends a head begins; -1 when it has not come. */
+function endOfHead(bytes: Buffer, from: number): number {
+  for (let at = from + 3; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === LF && bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at - 3;
+    // A byte that is neither can be no part of it: the next place where it may end is four further on.
+    if (byte !== CR && byte !== LF) at += 3;
+  }
+  return -1;
 }
 
 /** Servers say the same with every reply. */
