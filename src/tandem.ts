@@ -12,7 +12,7 @@ import { reached, type Audited, type Part, type Received } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
 import { openTeam } from './models/load.ts';
 import { offers, type AnyMember, type Team } from './models/team.ts';
-import { pipeline, type Journey, type Stages } from './pipeline.ts';
+import { pipeline, type Stages } from './pipeline.ts';
 import { createAdmission, type Admission } from './policy/admission.ts';
 import { createMask } from './privacy/index.ts';
 import { cascadeWith } from './recipes/cascade.ts';
@@ -88,6 +88,8 @@ export interface Runtime {
    * @throws {TandemError} any code; also while the parts are read
    */
   handle(received: Received, signal: AbortSignal, traceId?: string): Promise<Running>;
+  /** As `handle`, at once where no stage has to wait. @throws {TandemError} any code; or rejects with it */
+  begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running>;
   /**
    * A judgement of an answer, 0 (bad) to 1 (good), by a verifier, a judge, a user: what the pilot learns from. Counts once a request.
    * @param source kind of judgement, such as `thumb`, `edit`, `judge`, `verifier`
@@ -227,15 +229,21 @@ class TandemRuntime implements Runtime {
   }
 
   async handle(received: Received, signal: AbortSignal, traceId?: string): Promise<Running> {
+    return this.begin(received, signal, traceId);
+  }
+
+  begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running> {
     const trace = this.#begin(received.surface, received.model, traceId);
-    const journey: Journey = { trace, signal };
-    try {
-      const begun = pipeline(this.#built.stages, received, journey);
-      const parts = begun instanceof Promise ? await begun : begun;
-      return { trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error))) };
-    } catch (error) {
+    const running = (parts: Audited): Running => ({ trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error))) });
+    const failed = (error: unknown): never => {
       this.#finish(trace, error);
       throw error;
+    };
+    try {
+      const parts = pipeline(this.#built.stages, received, { trace, signal });
+      return parts instanceof Promise ? parts.then(running, failed) : running(parts);
+    } catch (error) {
+      return failed(error);
     }
   }
 

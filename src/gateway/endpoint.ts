@@ -53,15 +53,19 @@ export interface Endpoint<D extends Draft> {
 export type OpenStreams = Bag<EventStream>;
 
 /** Answers a call of a text endpoint. @throws {TandemError} any code, as long as nothing was sent */
-export async function answerCall<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall): Promise<void> {
-  const draft = endpoint.read(await call.readJson());
+export function answerCall<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall): Promise<void> {
+  return call.withJson((body) => answer(endpoint, runtime, streams, call, body));
+}
+
+/** From here to the first call of a member nothing waits, unless a stage has to. */
+function answer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, body: JsonObject): Promise<void> {
+  const draft = endpoint.read(body);
   const model = finishDraft(draft, runtime.config.defaultModel);
   const request = received(draft, endpoint.surface, model, call.key);
   const nowMs = runtime.clock.wallMs();
   const about: About = { id: newTraceId(nowMs, runtime.random), createdS: Math.floor(nowMs / 1000), model };
   call.traceId = about.id;
-  if (draft.stream) await streamAnswer(endpoint, runtime, streams, call, draft, request, about);
-  else await wholeAnswer(endpoint, runtime, call, draft, request, about);
+  return draft.stream ? streamAnswer(endpoint, runtime, streams, call, draft, request, about) : wholeAnswer(endpoint, runtime, call, draft, request, about);
 }
 
 /** Makes a request a step of the caller's own trace, where there is one. */
@@ -72,7 +76,8 @@ function join(call: HttpCall, trace: Trace): void {
 }
 
 async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const { trace, parts } = await runtime.handle(request, call.signal, about.id);
+  const running = runtime.begin(request, call.signal, about.id);
+  const { trace, parts } = running instanceof Promise ? await running : running;
   join(call, trace);
   const reading = parts[Symbol.asyncIterator]();
   try {
@@ -87,7 +92,8 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
 }
 
 async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const { trace, parts } = await runtime.handle(request, call.signal, about.id);
+  const running = runtime.begin(request, call.signal, about.id);
+  const { trace, parts } = running instanceof Promise ? await running : running;
   join(call, trace);
   const reading = parts[Symbol.asyncIterator]();
   const stream = new EventStream(call.response, () => replyHeaders(trace, undefined));

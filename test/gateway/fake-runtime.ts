@@ -122,7 +122,7 @@ export function fakeRuntime(script: Script = () => text('Hello', ' there', '.'),
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    handle: async (received, signal, traceId) => {
+    begin: async (received, signal, traceId) => {
       const trace = new Trace(traceId ?? random.hex(16), clock, { surface: received.surface, requestedModel: received.model });
       try {
         const admitted = await admission.admit(received, { trace, signal }, trace.root);

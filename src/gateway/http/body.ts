@@ -3,36 +3,39 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
 import { withOthers } from '../../system/turn.ts';
+import type { Incoming } from './incoming.ts';
 import { kindOf, type JsonObject } from '../parameters/reading.ts';
 
 /**
- * What a body holds; where several requests are under way, it is read at the end of the turn in which they are complete (`system/turn.ts`).
- * @param parse reads the bytes
- * @throws {TandemError} body_too_large, cancelled, and what `parse` throws
+ * Reads a body and does something with it, in the moment in which it is complete; where several requests are under way, at the end of
+ * that turn (`system/turn.ts`).
+ * @param use what is done; what it gives or throws is what the promise settles with
+ * @throws {TandemError} body_too_large, cancelled, and what `use` throws
  */
-export function readBody<T>(request: IncomingMessage, bytesMax: number, parse: (bytes: Buffer) => T): Promise<T> {
+export function readBody<T>(request: Incoming, bytesMax: number, use: (bytes: Buffer) => T | Promise<T>): Promise<T> {
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > bytesMax) return Promise.reject(tooLarge(bytesMax));
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined;
     let rest: Buffer[] | undefined;
     let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > bytesMax) {
-        request.removeAllListeners('data');
-        reject(tooLarge(bytesMax));
-      } else if (first === undefined) first = chunk;
-      else (rest ??= []).push(chunk);
-    });
-    const read = (): void => {
+    const complete = (): void => {
       try {
-        resolve(parse(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest])));
+        resolve(use(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest])));
       } catch (error) {
         reject(error);
       }
     };
-    request.once('end', () => withOthers(read));
+    request.onPiece = (piece) => {
+      length += piece?.length ?? 0;
+      if (piece === null || length > bytesMax) request.onPiece = undefined;
+      if (piece === null) withOthers(complete);
+      else if (length > bytesMax) reject(tooLarge(bytesMax));
+      else if (first === undefined) first = piece;
+      else (rest ??= []).push(piece);
+    };
+    // Nobody else reads the stream: it has to run dry, so that more of a long body is let in.
+    request.resume();
     const gone = (): void => {
       if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
     };

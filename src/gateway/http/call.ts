@@ -2,18 +2,19 @@
  * One HTTP request and its reply: reading the body, the signal that says that the client is gone, and the ways to reply.
  * Every reply is JSON, an event stream, or plain text of our own; every failure is an OpenAI-shaped error.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { TandemError } from '../../errors.ts';
 import { Aborter } from '../../system/abort.ts';
 import type { JsonObject } from '../parameters/reading.ts';
 import { checkMediaType, parseJson, readBody } from './body.ts';
+import type { Incoming } from './incoming.ts';
 
 /** Longest time that is spent reading the rest of a body that was refused, so that the client can see the reply. */
 const lingerMs = 1_000;
 
 /** One HTTP request and its reply. */
 export class HttpCall {
-  readonly request: IncomingMessage;
+  readonly request: Incoming;
   readonly response: ServerResponse;
   /** Path without the query, as it came. */
   readonly path: string;
@@ -26,7 +27,7 @@ export class HttpCall {
   traceId: string | undefined;
 
   /** @param bodyBytesMax largest body */
-  constructor(request: IncomingMessage, response: ServerResponse, bodyBytesMax: number) {
+  constructor(request: Incoming, response: ServerResponse, bodyBytesMax: number) {
     this.request = request;
     this.response = response;
     this.#bodyBytesMax = bodyBytesMax;
@@ -73,8 +74,13 @@ export class HttpCall {
 
   /** The body. @throws {TandemError} media_type_unsupported, body_too_large, body_malformed, cancelled */
   readJson(): Promise<JsonObject> {
+    return this.withJson((body) => body);
+  }
+
+  /** Does something with the body as soon as it is here. @throws {TandemError} as `readJson`, and what `use` throws */
+  withJson<T>(use: (body: JsonObject) => T | Promise<T>): Promise<T> {
     checkMediaType(this.request);
-    return readBody(this.request, this.#bodyBytesMax, parseJson);
+    return readBody(this.request, this.#bodyBytesMax, (bytes) => use(parseJson(bytes)));
   }
 
   /** Replies with JSON. @param headers more headers, name after name and value */

@@ -3,7 +3,7 @@
  * Knows HTTP only. Bare `node:http`: measured here, a router of 15 fixed paths did not pay for a framework's share of
  * each request, and every failure below the framework (431, 408, 400) would need the same code as here anyway.
  */
-import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Config } from '../../config.ts';
 import { TandemError, type ErrorCode } from '../../errors.ts';
@@ -12,6 +12,7 @@ import type { Clock } from '../../system/clock.ts';
 import { requestBegins, requestEnds } from '../../system/turn.ts';
 import { HttpCall } from './call.ts';
 import { allowOrigin, answerOptions } from './cors.ts';
+import { Incoming } from './incoming.ts';
 import type { Route, Router } from './router.ts';
 
 /** After the shutdown time-out, answers get this long to tell their clients that they were stopped. */
@@ -41,7 +42,8 @@ export class HttpServer {
     this.#options = options;
     const { settings } = options;
     const timeoutMs = settings.requestTimeoutMs;
-    this.server = createServer({
+    const server = createServer({
+      IncomingMessage: Incoming,
       maxHeaderSize: settings.headerBytesMax,
       requestTimeout: timeoutMs,
       headersTimeout: timeoutMs,
@@ -49,12 +51,13 @@ export class HttpServer {
       connectionsCheckingInterval: Math.min(1_000, Math.max(10, Math.floor(timeoutMs / 4))),
       noDelay: true,
     });
-    this.server.on('request', (request, response) => this.#handle(request, response));
-    this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    this.server = server as Server;
+    server.on('request', (request, response) => this.#handle(request, response));
+    server.on('checkContinue', (request, response) => {
       if (!(Number(request.headers['content-length'] ?? 0) > settings.bodyBytesMax)) response.writeContinue();
       this.#handle(request, response);
     });
-    this.server.on('clientError', refuseConnection);
+    server.on('clientError', refuseConnection);
   }
 
   /** Requests being worked on. */
@@ -106,7 +109,7 @@ export class HttpServer {
     return this.#running.size === 0;
   }
 
-  #handle(request: IncomingMessage, response: ServerResponse): void {
+  #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
     const call = new HttpCall(request, response, settings.bodyBytesMax);
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
