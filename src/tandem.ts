@@ -4,7 +4,7 @@
  */
 import { batteryReader, type BatteryReader } from './system/battery.ts';
 import { systemClock, type Clock } from './system/clock.ts';
-import { ended, pull, Pulled, type Pull } from './system/pull.ts';
+import { ended, pulled, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
@@ -294,50 +294,40 @@ class TandemRuntime implements Runtime {
 
 /** The same parts; tells exactly once that they ended, failed or were left. Whoever has the finish of every answer has read to the end. */
 class Watched extends Pulled<Part> {
-  readonly #inner: AsyncIterator<Part>;
+  readonly #inner: Pulled<Part>;
   readonly #finish: (error: unknown) => void;
   /** Answers whose finish has not come. */
   #unfinished: number;
   #open = true;
-  readonly #onPart = (result: IteratorResult<Part>): IteratorResult<Part, undefined> => this.#receive(result);
-  readonly #onFailure = (error: unknown): never => {
-    this.#settle(error);
-    throw error;
-  };
 
   /** @param finish called with the error, if any */
   constructor(parts: Audited, answers: number, finish: (error: unknown) => void) {
     super();
-    this.#inner = parts[Symbol.asyncIterator]();
+    this.#inner = pulled(parts);
     this.#unfinished = answers;
     this.#finish = finish;
   }
 
   pull(): Pull<Part> {
-    let result: Pull<Part>;
+    let next: Pull<Part>;
     try {
-      result = pull(this.#inner);
+      next = this.#inner.pull();
     } catch (error) {
-      return this.#onFailure(error);
+      this.#settle(error);
+      throw error;
     }
-    return result instanceof Promise ? result.then(this.#onPart, this.#onFailure) : this.#receive(result);
+    if (next instanceof Promise) return next;
+    if (next.done === true) this.#settle(undefined);
+    else if (next.value.type === 'finish') this.#unfinished--;
+    return next;
   }
 
   /** Stops the work: every stage hands this on at once, down to the run. What was used until then is in the trace. */
   async return(): Promise<IteratorReturnResult<undefined>> {
-    const stopped = this.#inner.return?.();
+    const stopped = this.#inner.return();
     this.#settle(this.#unfinished === 0 ? undefined : new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
     await stopped;
     return ended;
-  }
-
-  #receive(result: IteratorResult<Part>): IteratorResult<Part, undefined> {
-    if (result.done === true) {
-      this.#settle(undefined);
-      return ended;
-    }
-    if (result.value.type === 'finish') this.#unfinished--;
-    return result;
   }
 
   #settle(error: unknown): void {

@@ -1,6 +1,6 @@
 /** Gathers the parts of a stream into whole answers, for replies that are not streamed. */
 import type { EmittedToken, FinishReason, Part } from '../exchange.ts';
-import { pull } from '../system/pull.ts';
+import type { Pulled } from '../system/pull.ts';
 
 /** A call of a function in a gathered answer. */
 export interface CollectedCall {
@@ -25,13 +25,17 @@ export type Collected = readonly CollectedAnswer[];
  * Reads a stream until every answer has its finish, and leaves it as it is then: the reader is to return it.
  * @param answers how many answers were asked for
  */
-export async function collect(parts: AsyncIterator<Part, unknown, undefined>, answers: number): Promise<Collected> {
+export async function collect(parts: Pulled<Part>, answers: number): Promise<Collected> {
   const collected: CollectedAnswer[] = [];
   for (let index = 0; index < answers; index++) collected.push({ text: '', reasoning: '', calls: [], tokens: [], finish: 'stop' });
   for (let unfinished = answers; unfinished > 0; ) {
-    const next = pull(parts);
-    const { done, value: part } = next instanceof Promise ? await next : next;
-    if (done === true) break;
+    const next = parts.pull();
+    if (next instanceof Promise) {
+      await next;
+      continue;
+    }
+    if (next.done === true) break;
+    const part = next.value;
     if (part.type === 'finish') unfinished--;
     const answer = collected[part.answer];
     if (answer !== undefined) addPart(answer, part);

@@ -5,7 +5,7 @@
 import type { Part, Received, Surface } from '../exchange.ts';
 import { TandemError } from '../errors.ts';
 import type { Bag } from '../system/bag.ts';
-import { pull } from '../system/pull.ts';
+import { pulled } from '../system/pull.ts';
 import type { Trace } from '../trace/trace.ts';
 import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
@@ -79,7 +79,7 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
   const running = runtime.begin(request, call.signal, about.id);
   const { trace, parts } = running instanceof Promise ? await running : running;
   join(call, trace);
-  const reading = parts[Symbol.asyncIterator]();
+  const reading = pulled(parts);
   try {
     const answer = await collect(reading, draft.answers);
     const reply = endpoint.reply(answer, about, draft, trace);
@@ -87,7 +87,7 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
     call.json(200, body, replyHeaders(trace, trace.usage().costUsd));
   } finally {
     // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
-    await reading.return?.();
+    await reading.return();
   }
 }
 
@@ -95,16 +95,20 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
   const running = runtime.begin(request, call.signal, about.id);
   const { trace, parts } = running instanceof Promise ? await running : running;
   join(call, trace);
-  const reading = parts[Symbol.asyncIterator]();
+  const reading = pulled(parts);
   const stream = new EventStream(call.response, () => replyHeaders(trace, undefined));
   const writer = endpoint.events(about, draft);
   const ticket = streams.add(stream);
   let begun = false;
   try {
     for (let unfinished = draft.answers; unfinished > 0; ) {
-      const next = pull(reading);
-      const { done, value: part } = next instanceof Promise ? await next : next;
-      if (done === true) break;
+      const next = reading.pull();
+      if (next instanceof Promise) {
+        await next;
+        continue;
+      }
+      if (next.done === true) break;
+      const part = next.value;
       if (part.type === 'finish') unfinished--;
       const opening = begun ? '' : writer.begin();
       begun = true;
@@ -121,7 +125,7 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
     stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(thrown)));
   } finally {
     streams.remove(ticket);
-    await reading.return?.();
+    await reading.return();
   }
 }
 

@@ -9,7 +9,7 @@ import type { Part, Sampling } from '../exchange.ts';
 import type { Call, ModelPart, TokenUsage } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import { offAbort, onAbort } from '../system/abort.ts';
-import { ended, pull, Pulled, type Pull } from '../system/pull.ts';
+import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { saysUnhealthy } from './breakers.ts';
@@ -47,7 +47,7 @@ export function reasonOf(signal: AbortSignal): TandemError {
 export class CallStream extends Pulled<Part> {
   readonly #context: CallContext;
   readonly #plan: CallPlan;
-  #source: AsyncIterator<ModelPart> | undefined;
+  #source: Pulled<ModelPart> | undefined;
   #span: Span | undefined;
   #reservation: Reservation = { costUsd: 0 };
   #reading: EnergyReading = { joules: undefined };
@@ -59,21 +59,22 @@ export class CallStream extends Pulled<Part> {
   #parts = 0;
   #counted = false;
   #over = false;
-  /** Settle the part that the reader waits for. */
-  #resolve: ((result: IteratorResult<Part, undefined>) => void) | undefined;
-  #reject: ((error: unknown) => void) | undefined;
-  readonly #onPart = (result: IteratorResult<ModelPart>): void => {
+  /** What the reader waits for, and how it is told. */
+  #waiting: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  /** What the reader who waited is told. */
+  #failure: TandemError | undefined;
+  readonly #onAbort = (): void => {
     if (this.#over) return;
-    try {
-      this.#give(this.#receive(result));
-    } catch (error) {
-      this.#reject?.(error);
-    }
+    const failure = this.#broken(reasonOf(this.#plan.signal));
+    if (this.#waiting !== undefined) this.#failure = failure;
+    this.#tell();
   };
-  readonly #onFailure = (error: unknown): void => {
-    if (!this.#over) this.#reject?.(this.#broken(error));
+  readonly #tell = (): void => {
+    const wake = this.#wake;
+    this.#waiting = this.#wake = undefined;
+    wake?.();
   };
-  readonly #onAbort = (): void => this.#onFailure(reasonOf(this.#plan.signal));
 
   constructor(context: CallContext, plan: CallPlan) {
     super();
@@ -82,34 +83,34 @@ export class CallStream extends Pulled<Part> {
   }
 
   pull(): Pull<Part> {
+    if (this.#waiting !== undefined) return this.#waiting;
+    if (this.#failure !== undefined) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
     if (this.#over) return ended;
-    let result: Pull<ModelPart>;
+    let next: Pull<ModelPart>;
     try {
-      result = pull((this.#source ??= this.#open()));
+      next = (this.#source ??= this.#open()).pull();
     } catch (error) {
       throw this.#broken(error);
     }
-    if (!(result instanceof Promise)) return this.#receive(result);
-    const late = result;
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-      late.then(this.#onPart, this.#onFailure);
-    });
+    return next instanceof Promise ? this.#wait(next) : this.#receive(next);
   }
 
   /** The reader leaves: the model is told, and what it did so far is accounted for. */
   async return(): Promise<IteratorReturnResult<undefined>> {
     if (!this.#over) this.#leave();
-    this.#give(ended);
+    this.#tell();
     return ended;
   }
 
-  /** Gives the reader what it waits for, if it does. */
-  #give(result: IteratorResult<Part, undefined>): void {
-    const resolve = this.#resolve;
-    this.#resolve = undefined;
-    resolve?.(result);
+  /** Until the model has something, or the signal aborts: the model may not react to that. */
+  #wait(model: Promise<void>): Promise<void> {
+    this.#waiting = new Promise((resolve) => (this.#wake = resolve));
+    void model.then(this.#tell);
+    return this.#waiting;
   }
 
   #leave(): void {
@@ -122,7 +123,7 @@ export class CallStream extends Pulled<Part> {
     this.#context.tally.open++;
   }
 
-  #open(): AsyncIterator<ModelPart> {
+  #open(): Pulled<ModelPart> {
     const { member, signal, purpose, sampling } = this.#plan;
     const { model } = member;
     if (signal.aborted) throw reasonOf(signal);
@@ -139,7 +140,7 @@ export class CallStream extends Pulled<Part> {
     this.#context.tally.open++;
     onAbort(signal, this.#onAbort);
     const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces };
-    return this.#plan.start(tokensMax === undefined ? sampling : { ...sampling, tokensMax }, call)[Symbol.asyncIterator]();
+    return pulled(this.#plan.start(tokensMax === undefined ? sampling : { ...sampling, tokensMax }, call));
   }
 
   #receive(result: IteratorResult<ModelPart>): IteratorYieldResult<Part> {
@@ -211,7 +212,7 @@ export class CallStream extends Pulled<Part> {
     offAbort(this.#plan.signal, this.#onAbort);
     this.#span?.end(error);
     // Lets the model run its clean-up; whatever it still says concerns nobody.
-    void Promise.resolve(this.#source?.return?.()).catch(() => undefined);
+    this.#source?.return().catch(() => undefined);
   }
 
   #partialUsage(): TokenUsage {

@@ -16,7 +16,7 @@ import type { Breakers } from './breakers.ts';
 import type { Live } from './live.ts';
 import type { Deadlines } from '../system/deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
-import { ended, pull, Pulled, type Pull } from '../system/pull.ts';
+import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
 import { noLongerNeeded, reasonOf } from './call.ts';
 import type { Prepared } from './kitchen.ts';
 import { merge } from './merge.ts';
@@ -57,17 +57,13 @@ class Serving extends Pulled<Part> {
   #unfinished: number;
   readonly #written = new Map<string, number>();
   #span: Span | undefined;
-  #source: AsyncIterator<Part> | undefined;
+  #source: Pulled<Part> | undefined;
   /** Nothing more is asked of the recipe. */
   #over = false;
   /** The recipe was told so. */
   #left = false;
   #unwatch: (() => void) | undefined;
   readonly #onAbort = (): void => this.#stop.abort(reasonOf(this.#around.journey.signal));
-  readonly #onPart = (result: IteratorResult<Part>): Pull<Part> => this.#receive(result) ?? this.pull();
-  readonly #onFailure = (error: unknown): never => {
-    throw this.#failure(error);
-  };
 
   constructor(prepared: Prepared, prepareOther: PrepareOther, veiled: Veiled, around: Surroundings) {
     super();
@@ -80,17 +76,16 @@ class Serving extends Pulled<Part> {
 
   pull(): Pull<Part> {
     while (!this.#over) {
-      let result: Pull<Part>;
+      let next: Pull<Part>;
       try {
-        result = pull((this.#source ??= this.#begin()));
+        next = (this.#source ??= this.#begin()).pull();
       } catch (error) {
         throw this.#failure(error);
       }
-      if (result instanceof Promise) return result.then(this.#onPart, this.#onFailure);
-      const given = this.#receive(result);
-      if (given !== undefined) return given;
+      if (next instanceof Promise) return next;
+      if (this.#counts(next)) return next;
     }
-    return this.#left ? ended : this.return();
+    return this.#left ? ended : this.return().then(() => undefined);
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
@@ -100,11 +95,11 @@ class Serving extends Pulled<Part> {
       if (!this.#stop.signal.aborted) this.#stop.abort(new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
       this.#end('cancelled');
     }
-    await Promise.resolve(this.#source?.return?.()).catch(() => undefined);
+    await this.#source?.return().catch(() => undefined);
     return ended;
   }
 
-  #begin(): AsyncIterator<Part> {
+  #begin(): Pulled<Part> {
     const { recipe } = this.#prepared;
     const { journey, span } = this.#around;
     const { answers } = this.#veiled.request;
@@ -112,12 +107,12 @@ class Serving extends Pulled<Part> {
     this.#span = span.child(recipe.id, 'recipe');
     onAbort(journey.signal, this.#onAbort);
     this.#watchTime();
-    if (answers === 1) return this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse))[Symbol.asyncIterator]();
+    if (answers === 1) return pulled(this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse)));
     const runs = Array.from({ length: answers }, (_, answer) => {
       const own = this.#spanOf(answer);
       return closing(this.#run(this.#prepared, answer, own, new Budget(this.#limitUsd(answers), this.#around.purse)), own);
     });
-    return merge(runs)[Symbol.asyncIterator]();
+    return pulled(merge(runs));
   }
 
   #limitUsd(answers: number): number | undefined {
@@ -185,15 +180,14 @@ class Serving extends Pulled<Part> {
     return closing(this.#run(prepared, answer, span, budget), span);
   }
 
-  /** Takes a part; gives what may be read now, nothing when the next one has to be asked for. */
-  #receive(result: IteratorResult<Part>): IteratorResult<Part, undefined> | undefined {
-    if (this.#over) return ended;
-    if (result.done === true) throw this.#failure(new TandemError('internal', { message: `The recipe "${this.#prepared.recipe.id}" ended without a finish part.` }));
-    const part = result.value;
+  /** Takes a part into the books. Whether it belongs to an answer whose finish has not come. @throws {TandemError} when the recipe ends too early */
+  #counts(next: IteratorResult<Part, undefined>): boolean {
+    if (next.done === true) throw this.#failure(new TandemError('internal', { message: `The recipe "${this.#prepared.recipe.id}" ended without a finish part.` }));
+    const part = next.value;
     const bit = 1 << part.answer;
     if ((this.#unfinished & bit) === 0) {
       this.#span?.event('part.afterFinish', { answer: part.answer, type: part.type });
-      return undefined;
+      return false;
     }
     if (part.type === 'finish') {
       this.#unfinished &= ~bit;
@@ -201,7 +195,7 @@ class Serving extends Pulled<Part> {
       if (this.#unfinished === 0) this.#end(undefined);
     } else if (part.type === 'text') this.#written.set(part.member, (this.#written.get(part.member) ?? 0) + part.delta.length);
     else if (part.type === 'tool-call') this.#written.set(part.member, (this.#written.get(part.member) ?? 0) + part.argumentsDelta.length);
-    return result;
+    return true;
   }
 
   #failure(error: unknown): TandemError {

@@ -3,7 +3,7 @@
  * passes several of these, and a generator that loops over another one costs each part some four turns of the microtask
  * queue where this costs one or none. Knows nothing of what it carries.
  */
-import { ended, pull, Pulled, type Pull } from './pull.ts';
+import { ended, pulled, Pulled, type Pull } from './pull.ts';
 
 /** What happens to the items of a stream on their way. Synchronous; keeps the state of one stream. */
 export interface Passage<I, O> {
@@ -20,7 +20,7 @@ export interface Passage<I, O> {
 export class Relay<I, O extends object> extends Pulled<O> {
   readonly #from: AsyncIterable<I>;
   readonly #passage: Passage<I, O>;
-  #source: AsyncIterator<I> | undefined;
+  #source: Pulled<I> | undefined;
   /** What is ready to be read, from `#at` on. */
   readonly #ready: O[] = [];
   #at = 0;
@@ -29,8 +29,6 @@ export class Relay<I, O extends object> extends Pulled<O> {
   #closed = false;
   /** The source has not ended by itself, and is to be left once everything was read. */
   #toLeave = false;
-  readonly #onItem = (result: IteratorResult<I>): Pull<O> => this.#receive(result) ?? this.pull();
-  readonly #onFailure = (error: unknown): Pull<O> => this.#fail(error);
 
   /** @param from nothing is asked of it before the first item is read @param passage for this stream alone */
   constructor(from: AsyncIterable<I>, passage: Passage<I, O>) {
@@ -43,13 +41,14 @@ export class Relay<I, O extends object> extends Pulled<O> {
     while (this.#at === this.#ready.length && !this.#closed) {
       let result: Pull<I>;
       try {
-        result = pull((this.#source ??= this.#from[Symbol.asyncIterator]()));
+        result = (this.#source ??= pulled(this.#from)).pull();
       } catch (error) {
-        return this.#fail(error);
+        this.#fail(error);
+        break;
       }
-      if (result instanceof Promise) return result.then(this.#onItem, this.#onFailure);
-      const given = this.#receive(result);
-      if (given !== undefined) return given;
+      if (result instanceof Promise) return result;
+      const unchanged = this.#receive(result);
+      if (unchanged !== undefined) return unchanged;
     }
     return this.#give();
   }
@@ -60,7 +59,7 @@ export class Relay<I, O extends object> extends Pulled<O> {
     this.#toLeave = false;
     this.#failure = undefined;
     this.#at = this.#ready.length = 0;
-    if (leave) await this.#source?.return?.();
+    if (leave) await this.#source?.return();
     return ended;
   }
 
@@ -71,26 +70,31 @@ export class Relay<I, O extends object> extends Pulled<O> {
       this.#at++;
       return { done: false, value };
     }
-    if (!this.#toLeave) return this.#end();
-    this.#toLeave = false;
-    return Promise.resolve(this.#source?.return?.()).then(() => this.#end());
-  }
-
-  #end(): IteratorReturnResult<undefined> {
+    if (this.#toLeave) {
+      this.#toLeave = false;
+      return this.#leave();
+    }
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure.error;
     return ended;
   }
 
-  /** Takes an item; gives what may be read now, nothing when the next one has to be asked for. */
-  #receive(result: IteratorResult<I>): Pull<O> | undefined {
-    if (this.#closed) return ended;
+  async #leave(): Promise<void> {
+    try {
+      await this.#source?.return();
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
+
+  /** Takes an item; gives it where it goes on as it is, else what goes on is ready. */
+  #receive(result: IteratorResult<I>): IteratorYieldResult<O> | undefined {
     if (this.#at > 0) this.#at = this.#ready.length = 0;
     if (result.done === true) {
       this.#closed = true;
       this.#passage.end(this.#ready);
-      return this.#give();
+      return undefined;
     }
     try {
       const taken = this.#passage.take(result.value, this.#ready);
@@ -98,16 +102,14 @@ export class Relay<I, O extends object> extends Pulled<O> {
       if (taken) this.#closed = this.#toLeave = true;
     } catch (error) {
       this.#toLeave = true;
-      return this.#fail(error);
+      this.#fail(error);
     }
-    return this.#ready.length > 0 ? this.#give() : undefined;
+    return undefined;
   }
 
-  #fail(error: unknown): Pull<O> {
-    if (this.#closed) return ended;
+  #fail(error: unknown): void {
     this.#closed = true;
     this.#failure = { error };
     this.#passage.end(this.#ready);
-    return this.#give();
   }
 }

@@ -19,6 +19,7 @@ import { SseParser } from './sse.ts';
 import type { SseEvent } from './sse.ts';
 import { Transport } from './transport.ts';
 import type { Exchange } from './transport.ts';
+import { Flattened } from '../../system/pull.ts';
 import { WholeAnswer, type Answer } from './whole-answer.ts';
 import { parseReply, usageOf } from './wire.ts';
 import type { WireReply } from './wire.ts';
@@ -67,7 +68,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   generate(request: GenerateRequest<P>, call: Call): AsyncIterable<ModelPart> {
-    return call.whole === true ? new WholeAnswer(() => this.#answer(request, call)) : this.#stream(request, call);
+    return call.whole === true ? new WholeAnswer(() => this.#answer(request, call)) : new Flattened(this.#stream(request, call));
   }
 
   /** The whole answer, fetched in one piece. */
@@ -109,7 +110,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
     return new AnswerReader(this.id, this.#settings.continuesPrefix === 'last-assistant' ? prompt.prefix : undefined);
   }
 
-  async *#stream(request: GenerateRequest<P>, call: Call): AsyncGenerator<ModelPart, void, undefined> {
+  /** The parts of an answer as they come, those together that came together. */
+  async *#stream(request: GenerateRequest<P>, call: Call): AsyncGenerator<readonly ModelPart[], void, undefined> {
     const wire = this.#answerRequest(request);
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
     const body = JSON.stringify(wire.fields);
@@ -121,13 +123,11 @@ class OpenAiModel<P extends Place> implements Model<P> {
         await this.#accepted(exchange);
         const reader = this.#reader(request);
         for await (const parts of !exchange.isType('application/json') ? this.#streamed(exchange, reader) : this.#whole(exchange, reader)) {
-          for (const part of parts) {
-            delivered = true;
-            yield part;
-          }
+          delivered = true;
+          yield parts;
         }
         exchange.release();
-        yield reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call);
+        yield [reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call)];
         return;
       } catch (error) {
         if (delivered) throw error;

@@ -11,17 +11,11 @@ export interface Answer {
 /** The parts of an answer that is fetched in one piece, when the first is asked for. */
 export class WholeAnswer extends Pulled<ModelPart> {
   readonly #fetch: () => Promise<Answer>;
-  #answer: Answer | undefined;
+  #fetching: Promise<void> | undefined;
+  #parts: Answer['parts'] | undefined;
+  #failure: { readonly error: unknown } | undefined;
   #at = 0;
   #over = false;
-  readonly #onAnswer = (answer: Answer): Pull<ModelPart> => {
-    this.#answer = answer;
-    return this.pull();
-  };
-  readonly #onFailure = (error: unknown): never => {
-    this.#over = true;
-    throw error;
-  };
 
   constructor(fetch: () => Promise<Answer>) {
     super();
@@ -30,13 +24,25 @@ export class WholeAnswer extends Pulled<ModelPart> {
 
   pull(): Pull<ModelPart> {
     if (this.#over) return ended;
-    if (this.#answer === undefined) return this.#fetch().then(this.#onAnswer, this.#onFailure);
-    const { parts, failure } = this.#answer;
-    const value = parts[this.#at++];
-    if (value !== undefined) return { done: false, value };
+    const value = this.#parts?.[this.#at];
+    if (value !== undefined) {
+      this.#at++;
+      return { done: false, value };
+    }
+    if (this.#parts === undefined && this.#failure === undefined) return (this.#fetching ??= this.#wait());
     this.#over = true;
-    if (failure !== undefined) throw failure;
+    if (this.#failure !== undefined) throw this.#failure.error;
     return ended;
+  }
+
+  async #wait(): Promise<void> {
+    try {
+      const { parts, failure } = await this.#fetch();
+      if (failure !== undefined) this.#failure = { error: failure };
+      this.#parts = parts;
+    } catch (error) {
+      this.#failure = { error };
+    }
   }
 
   /** The signal of the call stops what is under way. */
