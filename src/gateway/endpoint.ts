@@ -6,6 +6,7 @@ import type { Part, Received, Surface } from '../exchange.ts';
 import { TandemError } from '../errors.ts';
 import type { Bag } from '../system/bag.ts';
 import { pulled } from '../system/pull.ts';
+import { isAlone } from '../system/turn.ts';
 import type { Trace } from '../trace/trace.ts';
 import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
@@ -77,7 +78,8 @@ function join(call: HttpCall, trace: Trace): void {
 
 async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
   const running = runtime.begin(request, call.signal, about.id);
-  const { trace, parts } = running instanceof Promise ? await running : running;
+  // With others, each takes this step before the first of them calls a member.
+  const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
   join(call, trace);
   const reading = pulled(parts);
   try {
@@ -93,7 +95,8 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
 
 async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
   const running = runtime.begin(request, call.signal, about.id);
-  const { trace, parts } = running instanceof Promise ? await running : running;
+  // With others, each takes this step before the first of them calls a member.
+  const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
   join(call, trace);
   const reading = pulled(parts);
   const stream = new EventStream(call.response, () => replyHeaders(trace, undefined));

@@ -18,9 +18,14 @@ export function requestEnds(): void {
   underWay--;
 }
 
+/** Whether no other request is under way: then the steps of this one need not be taken apart. */
+export function isAlone(): boolean {
+  return underWay <= 1 && waiting.length === 0;
+}
+
 /** Does a request's next step: at once while no other request is under way, else with theirs. It must not throw. */
 export function withOthers(step: () => void): void {
-  if (underWay <= 1 && waiting.length === 0) step();
+  if (isAlone()) step();
   else atTurnEnd(step);
 }
 

@@ -2,17 +2,18 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
-import { withOthers } from '../../system/turn.ts';
+import { isAlone, withOthers } from '../../system/turn.ts';
 import type { Incoming } from './incoming.ts';
 import { kindOf, type JsonObject } from '../parameters/reading.ts';
 
 /**
- * Reads a body and does something with it, in the moment in which it is complete; where several requests are under way, at the end of
- * that turn (`system/turn.ts`).
+ * Reads a body and does something with it, in the moment in which it is complete; where several requests are under way, the bodies of all of
+ * them are read at the end of that turn, and what is done with them comes after that (`system/turn.ts`).
+ * @param read what the bytes mean
  * @param use what is done; what it gives or throws is what the promise settles with
- * @throws {TandemError} body_too_large, cancelled, and what `use` throws
+ * @throws {TandemError} body_too_large, cancelled, and what `read` and `use` throw
  */
-export function readBody<T>(request: Incoming, bytesMax: number, use: (bytes: Buffer) => T | Promise<T>): Promise<T> {
+export function readBody<B, T>(request: Incoming, bytesMax: number, read: (bytes: Buffer) => B, use: (body: B) => T | Promise<T>): Promise<T> {
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > bytesMax) return Promise.reject(tooLarge(bytesMax));
   return new Promise((resolve, reject) => {
@@ -21,7 +22,9 @@ export function readBody<T>(request: Incoming, bytesMax: number, use: (bytes: Bu
     let length = 0;
     const complete = (): void => {
       try {
-        resolve(use(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest])));
+        const alone = isAlone();
+        const body = read(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest]));
+        resolve(alone ? use(body) : Promise.resolve(body).then(use));
       } catch (error) {
         reject(error);
       }

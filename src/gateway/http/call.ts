@@ -80,7 +80,7 @@ export class HttpCall {
   /** Does something with the body as soon as it is here. @throws {TandemError} as `readJson`, and what `use` throws */
   withJson<T>(use: (body: JsonObject) => T | Promise<T>): Promise<T> {
     checkMediaType(this.request);
-    return readBody(this.request, this.#bodyBytesMax, (bytes) => use(parseJson(bytes)));
+    return readBody(this.request, this.#bodyBytesMax, parseJson, use);
   }
 
   /** Replies with JSON. @param headers more headers, name after name and value */
