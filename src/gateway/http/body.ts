@@ -2,8 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { fail, TandemError } from '../../errors.ts';
-import { isAlone, withOthers } from '../../system/turn.ts';
-import type { Incoming } from './incoming.ts';
+import { atTurnEnd, isAlone } from '../../system/turn.ts';
+import type { BodyListener, Incoming } from './incoming.ts';
 import { kindOf, type JsonObject } from '../parameters/reading.ts';
 
 /**
@@ -17,34 +17,73 @@ export function readBody<B, T>(request: Incoming, bytesMax: number, read: (bytes
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > bytesMax) return Promise.reject(tooLarge(bytesMax));
   return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let rest: Buffer[] | undefined;
-    let length = 0;
-    const complete = (): void => {
-      try {
-        const alone = isAlone();
-        const body = read(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat([first as Buffer, ...rest]));
-        resolve(alone ? use(body) : Promise.resolve(body).then(use));
-      } catch (error) {
-        reject(error);
-      }
-    };
-    request.onPiece = (piece) => {
-      length += piece?.length ?? 0;
-      if (piece === null || length > bytesMax) request.onPiece = undefined;
-      if (piece === null) withOthers(complete);
-      else if (length > bytesMax) reject(tooLarge(bytesMax));
-      else if (first === undefined) first = piece;
-      else (rest ??= []).push(piece);
-    };
+    const reading = new BodyReading(bytesMax, { read, use, resolve, reject });
+    request.listener = reading;
+    // Most bodies are complete before this microtask.
+    queueMicrotask(() => {
+      if (reading.over) return;
+      const gone = (): void => {
+        if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
+      };
+      request.once('error', gone);
+      request.once('close', gone);
+    });
     // Nobody else reads the stream: it has to run dry, so that more of a long body is let in.
     request.resume();
-    const gone = (): void => {
-      if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
-    };
-    request.once('error', gone);
-    request.once('close', gone);
   });
+}
+
+/** What becomes of a body. */
+interface Fate<B, T> {
+  readonly read: (bytes: Buffer) => B;
+  readonly use: (body: B) => T | Promise<T>;
+  readonly resolve: (value: T | Promise<T>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A body while it comes. An object of its own and no closure over the request: with one, V8's collector of young objects
+ * carried most of each request on into the old ones.
+ */
+class BodyReading<B, T> implements BodyListener {
+  /** Whether it is complete, or refused. */
+  over = false;
+  readonly #bytesMax: number;
+  readonly #fate: Fate<B, T>;
+  #first: Buffer | undefined;
+  #rest: Buffer[] | undefined;
+  #length = 0;
+
+  constructor(bytesMax: number, fate: Fate<B, T>) {
+    this.#bytesMax = bytesMax;
+    this.#fate = fate;
+  }
+
+  onPiece(piece: Buffer | null): void {
+    if (this.over) return;
+    if (piece === null) {
+      this.over = true;
+      if (isAlone()) this.#complete(true);
+      else atTurnEnd(() => this.#complete(false));
+      return;
+    }
+    this.#length += piece.length;
+    if (this.#length > this.#bytesMax) {
+      this.over = true;
+      this.#fate.reject(tooLarge(this.#bytesMax));
+    } else if (this.#first === undefined) this.#first = piece;
+    else (this.#rest ??= []).push(piece);
+  }
+
+  #complete(alone: boolean): void {
+    const { read, use, resolve, reject } = this.#fate;
+    try {
+      const body = read(this.#rest === undefined ? (this.#first ?? Buffer.alloc(0)) : Buffer.concat([this.#first as Buffer, ...this.#rest]));
+      resolve(alone ? use(body) : Promise.resolve(body).then(use));
+    } catch (error) {
+      reject(error);
+    }
+  }
 }
 
 function tooLarge(bytesMax: number): TandemError {

@@ -4,15 +4,20 @@
  */
 import { IncomingMessage } from 'node:http';
 
+/** Who wants to hear of a body. */
+export interface BodyListener {
+  /** A piece of the body, in the moment in which the parser gives it; null at the end. */
+  onPiece(piece: Buffer | null): void;
+}
+
 /** What Node's parser makes of the beginning of a request; given to `createServer`. */
 export class Incoming extends IncomingMessage {
-  /** Told of each piece of the body in the moment in which the parser gives it, and of the end with null. The stream stays what it was: it is still to be read, or resumed. */
-  onPiece: ((piece: Buffer | null) => void) | undefined = undefined;
+  /** Told of the body. The stream stays what it was: it is still to be read, or resumed. */
+  listener: BodyListener | undefined = undefined;
 
   /** Called by the parser. */
   override push(piece: Buffer | null, encoding?: BufferEncoding): boolean {
-    const more = super.push(piece, encoding);
-    this.onPiece?.(piece);
-    return more;
+    this.listener?.onPiece(piece);
+    return super.push(piece, encoding);
   }
 }
