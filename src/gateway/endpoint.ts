@@ -45,8 +45,8 @@ export interface Endpoint<D extends Draft> {
   readonly surface: Surface;
   /** Reads a body. @throws {TandemError} parameter_* */
   readonly read: (body: JsonObject) => D;
-  /** The JSON reply. */
-  readonly reply: (answer: Collected, about: About, draft: D, trace: Trace) => object;
+  /** The reply as JSON. `explained`: what stands in it as `tandem`, where the caller asked for that. */
+  readonly reply: (answer: Collected, about: About, draft: D, trace: Trace, explained: object | undefined) => string;
   readonly events: (about: About, draft: D) => EventWriter;
 }
 
@@ -84,9 +84,8 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
   const reading = pulled(parts);
   try {
     const answer = await collect(reading, draft.answers);
-    const reply = endpoint.reply(answer, about, draft, trace);
-    const body = draft.explain ? { ...reply, tandem: explanation(trace) } : reply;
-    call.json(200, body, replyHeaders(trace, trace.usage().costUsd));
+    const reply = endpoint.reply(answer, about, draft, trace, draft.explain ? explanation(trace) : undefined);
+    call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
   } finally {
     // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
     await reading.return();

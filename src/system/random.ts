@@ -9,19 +9,18 @@ export interface Random {
   hex(bytes: number): string;
 }
 
-let pool = Buffer.alloc(0);
-let used = 0;
+/** Random hex digits that nobody has had yet. */
+let pool = '';
+const poolBytes = 2_048;
 
 /** The system's randomness, drawn in large portions since each draw is a system call. */
 export const systemRandom: Random = {
   next: () => Math.random(),
   hex: (bytes) => {
-    if (used + bytes > pool.length) {
-      pool = randomBytes(8192);
-      used = 0;
-    }
-    used += bytes;
-    return pool.toString('hex', used - bytes, used);
+    if (pool.length < 2 * bytes) pool = randomBytes(Math.max(poolBytes, bytes)).toString('hex');
+    const digits = pool.slice(-2 * bytes);
+    pool = pool.slice(0, -2 * bytes);
+    return digits;
   },
 };
 

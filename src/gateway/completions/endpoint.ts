@@ -25,8 +25,8 @@ function readCompletion(body: JsonObject): CompletionDraft {
   return draft;
 }
 
-function completionReply(answers: Collected, about: About, draft: CompletionDraft, trace: Trace): object {
-  return {
+function completionReply(answers: Collected, about: About, draft: CompletionDraft, trace: Trace, explained: object | undefined): string {
+  return JSON.stringify({
     id: `cmpl-${about.id}`,
     object: 'text_completion',
     created: about.createdS,
@@ -38,7 +38,8 @@ function completionReply(answers: Collected, about: About, draft: CompletionDraf
       finish_reason: legacyReason(answer.finish),
     })),
     usage: chatUsage(trace),
-  };
+    tandem: explained,
+  });
 }
 
 /** This endpoint knows no tools, so it knows no such reason either. */

@@ -21,6 +21,8 @@ export function readBody<B, T>(request: Incoming, bytesMax: number, read: (bytes
     request.listener = reading;
     // Most bodies are complete before this microtask.
     queueMicrotask(() => {
+      // Nobody else reads the stream: it has to run dry, so that more of a long body is let in.
+      request.resume();
       if (reading.over) return;
       const gone = (): void => {
         if (!request.complete) reject(new TandemError('cancelled', { message: 'The client went away before it had sent its request.' }));
@@ -28,8 +30,6 @@ export function readBody<B, T>(request: Incoming, bytesMax: number, read: (bytes
       request.once('error', gone);
       request.once('close', gone);
     });
-    // Nobody else reads the stream: it has to run dry, so that more of a long body is let in.
-    request.resume();
   });
 }
 
@@ -102,10 +102,12 @@ export function checkMediaType(request: IncomingMessage): void {
 
 /** The JSON object that a body holds. @throws {TandemError} body_malformed */
 export function parseJson(body: Buffer): JsonObject {
-  if (!isUtf8(body)) fail('body_malformed', 'The body is not UTF-8.');
+  const text = body.toString('utf8');
+  // Bytes that are not UTF-8 were read as this character, which may also have been sent.
+  if (text.includes('\uFFFD') && !isUtf8(body)) fail('body_malformed', 'The body is not UTF-8.');
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    value = JSON.parse(text);
   } catch {
     // The cause would quote the body, so it is left out.
     fail('body_malformed', body.length === 0 ? 'The body is empty; expected a JSON object.' : 'The body is not valid JSON.');

@@ -30,11 +30,11 @@ function readResponses(body: JsonObject): ResponsesDraft {
   return draft;
 }
 
-function responsesReply(answers: Collected, about: About, draft: ResponsesDraft, trace: Trace): object {
+function responsesReply(answers: Collected, about: About, draft: ResponsesDraft, trace: Trace, explained: object | undefined): string {
   const answer = answers[0] as CollectedAnswer;
   const { status, incomplete_details } = endOf(answer.finish);
   const more = { incomplete_details, usage: responsesUsage(trace), completed_at: about.createdS + Math.ceil(trace.elapsedMs() / 1000) };
-  return responseObject(about, draft, status, outputOf(answer, about, draft, status), more);
+  return JSON.stringify({ ...responseObject(about, draft, status, outputOf(answer, about, draft, status), more), tandem: explained });
 }
 
 function outputOf(answer: CollectedAnswer, about: About, draft: ResponsesDraft, status: Status): object[] {

@@ -14,6 +14,7 @@ const networks = /^(?:4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3
 /** Finds payment card numbers. */
 export const card: Detector = {
   kind: 'card',
+  digits: true,
   hint: /\d(?:[ -]?\d){11}/,
   find: (text) => {
     const found: Found[] = [];

@@ -26,6 +26,8 @@ export interface Detector {
    * quickly. Linear in the text.
    */
   readonly hint: Hint;
+  /** Whether every value holds a digit: then a text without any needs no closer look. Default false. */
+  readonly digits?: true;
   /** The values, in order, not overlapping. Only called on texts that the hint is true for. */
   find(text: string): readonly Found[];
 }

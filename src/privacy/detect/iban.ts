@@ -16,6 +16,7 @@ const begin = /(?<![\p{L}\p{N}])[a-z]{2}\d{2}(?=[ \u00A0]?[a-z0-9])/giu;
 /** Finds international bank account numbers. */
 export const iban: Detector = {
   kind: 'iban',
+  digits: true,
   hint: /[A-Za-z]{2}\d{2}[ \u00A0]?[A-Za-z0-9]{4}/,
   find: (text) => {
     const found: Found[] = [];

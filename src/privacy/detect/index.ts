@@ -30,12 +30,16 @@ export function searchFor(kinds: readonly Kind[]): Search {
   const rank = new Map(chosen.map(({ kind }, index) => [kind, index]));
   const stricter = (a: Found, b: Found): Kind => ((rank.get(a.kind) ?? 0) <= (rank.get(b.kind) ?? 0) ? a.kind : b.kind);
   return {
-    mayHold: (text) => chosen.some(({ hint }) => hint.test(text)),
+    mayHold: (text) => {
+      const digits = /\d/.test(text);
+      return chosen.some((detector) => (digits || detector.digits !== true) && detector.hint.test(text));
+    },
     find: (text) => {
       let found = nothing;
       let kindsFound = 0;
+      const digits = /\d/.test(text);
       for (const detector of chosen) {
-        if (!detector.hint.test(text)) continue;
+        if ((!digits && detector.digits === true) || !detector.hint.test(text)) continue;
         const more = detector.find(text);
         if (more.length === 0) continue;
         found = kindsFound++ === 0 ? more : [...found, ...more];

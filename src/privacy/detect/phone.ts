@@ -26,6 +26,7 @@ const others: readonly RegExp[] = [
 /** Finds telephone numbers. */
 export const phone: Detector = {
   kind: 'phone',
+  digits: true,
   hint: /\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d/u,
   find: (text) => {
     const found: Found[] = [];
