@@ -117,14 +117,14 @@ export class HttpServer {
     try {
       if (request.method === 'OPTIONS' && router.methods(call.path).length > 0) return answerOptions(request, response, router.methods(call.path), allowed);
       const route = router.find(call);
-      if (route.work) void this.#work(route, call);
+      if (route.work) this.#work(route, call);
       else void this.#answer(route, call);
     } catch (thrown) {
       this.#refuse(call, thrown);
     }
   }
 
-  async #work(route: Route, call: HttpCall): Promise<void> {
+  #work(route: Route, call: HttpCall): void {
     if (this.#stopping) return this.#refuse(call, stopping());
     const { concurrentMax } = this.#options.settings;
     const inFlight = this.#options.peers?.inFlight;
@@ -135,16 +135,15 @@ export class HttpServer {
     }
     const ticket = this.#running.add(call);
     requestBegins();
-    try {
-      await this.#answer(route, call);
-    } finally {
+    void this.#answer(route, call).finally(() => {
       requestEnds();
       if (inFlight !== undefined) Atomics.sub(inFlight, 0, 1);
       this.#running.remove(ticket);
       if (this.#running.size === 0) this.#idle?.();
-    }
+    });
   }
 
+  /** Never rejects: what a handler throws becomes a reply. */
   async #answer(route: Route, call: HttpCall): Promise<void> {
     try {
       await route.handler(call);
