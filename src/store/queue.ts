@@ -19,8 +19,8 @@ export interface QueueSettings {
 
 /** Traces that one transaction takes at most: making their text holds up the thread for a few milliseconds. */
 const batchMax = 512;
-/** So many waiting traces are handed over without waiting for the time to pass. */
-const enough = 256;
+/** So many waiting traces are handed over without waiting for the time to pass. What waits is what V8's collector of young objects has to carry, so it is kept short. */
+const enough = 64;
 
 /** A bounded queue in front of a database. */
 export class TraceQueue {

@@ -28,8 +28,8 @@ async function run(code: string): Promise<unknown> {
 test('the young generation of the main thread stops growing at its size, and may grow again', async () => {
   const heads = `import v8 from 'node:v8'; import { holdYoungGeneration, tidy } from ${memory}; ${load}`;
   const [before, held] = (await run(`${heads}; const before = young(); holdYoungGeneration(); console.log(JSON.stringify([before, await load()]));`)) as [number, number];
-  assert.ok(before < 32, `${before} MiB`);
-  assert.equal(held, 32);
+  assert.ok(before < 16, `${before} MiB`);
+  assert.equal(held, 16);
 });
 
 test('threads have the whole of a bounded young generation', async () => {
@@ -40,7 +40,7 @@ test('threads have the whole of a bounded young generation', async () => {
     fixThreadsYoungGeneration();
     const size = (of) => new Promise((resolve, reject) => new Worker(${JSON.stringify(inThread)}, { eval: true, resourceLimits: youngGeneration(of) }).on('message', resolve).on('error', reject));
     console.log(JSON.stringify([await size('gateway'), await size('engine'), await size('store')]));`);
-  assert.deepEqual(sizes, [32, 8, 4]);
+  assert.deepEqual(sizes, [16, 8, 4]);
 });
 
 test('threads tidy up side by side, and only where the process wants it', async () => {

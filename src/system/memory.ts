@@ -12,7 +12,7 @@ import { runInNewContext } from 'node:vm';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
 /** Half of the young generation that holds new objects, in MiB; the other half takes those that live on. */
-const halfMiB = { gateway: 16, engine: 4, store: 2 } as const;
+const halfMiB = { gateway: 8, engine: 4, store: 2 } as const;
 
 /** How much the other part of a heap may grow over what was alive in it before it is collected. V8's own choice is up to 300. */
 const oldGrowthPercent = 50;
