@@ -2,7 +2,7 @@
  * Keeps the memory of a long-running process in bounds.
  *
  * V8 lets the part of a heap in which new objects are made (the young generation) double again and again under load, to 128 MiB on
- * a machine with much memory, in each thread, although a gateway's objects die young and nothing is gained beyond some 32. A
+ * a machine with much memory, in each thread, although a gateway's objects die young and nothing is gained beyond some 16. A
  * thread's heap is bounded where the thread is made (`youngGeneration`). The main thread's limit is fixed before any code
  * runs, so its growth is stopped when it has reached the size (`holdYoungGeneration`).
  */

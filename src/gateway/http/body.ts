@@ -21,7 +21,7 @@ export function readBody<B, T>(request: Incoming, bytesMax: number, read: (bytes
     request.listener = reading;
     // Most bodies are complete before this microtask. (A promise costs a third of `queueMicrotask`, which makes an AsyncResource.)
     void settled.then(() => {
-      // Nobody else reads the stream: it has to run dry, so that more of a long body is let in.
+      // Nobody else reads the stream, which has to come to its end.
       request.resume();
       if (reading.over) return;
       const gone = (): void => {

@@ -4,20 +4,22 @@
  */
 import { IncomingMessage } from 'node:http';
 
-/** Who wants to hear of a body. */
+/** Who takes a body. */
 export interface BodyListener {
-  /** A piece of the body, in the moment in which the parser gives it; null at the end. */
+  /** A piece of the body, in the moment in which the parser gives it; null at the end. It is for the listener to say when it has had enough. */
   onPiece(piece: Buffer | null): void;
 }
 
 /** What Node's parser makes of the beginning of a request; given to `createServer`. */
 export class Incoming extends IncomingMessage {
-  /** Told of the body. The stream stays what it was: it is still to be read, or resumed. */
+  /** Takes the body, and leaves the stream its end alone, which is still to be read: resume it. */
   listener: BodyListener | undefined = undefined;
 
   /** Called by the parser. */
   override push(piece: Buffer | null, encoding?: BufferEncoding): boolean {
-    this.listener?.onPiece(piece);
-    return super.push(piece, encoding);
+    const { listener } = this;
+    if (listener === undefined) return super.push(piece, encoding);
+    listener.onPiece(piece);
+    return piece === null ? super.push(null) : true;
   }
 }
