@@ -7,6 +7,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
 } else {
   const { fixThreadsYoungGeneration } = await import('../system/memory.ts');
   fixThreadsYoungGeneration();
+  const { inlineMore } = await import('../system/inlining.ts');
+  inlineMore();
   // Compiled (and stripped) modules are kept in the system's temporary folder: a second start takes half the time, and less memory.
   const { enableCompileCache } = await import('node:module');
   const { directory } = enableCompileCache();

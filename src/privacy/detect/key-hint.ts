@@ -31,9 +31,9 @@ function exactly(word: string): readonly [string, string, string] {
 }
 
 /** For each pair of ASCII characters the number of its row in `thirds`; 0 for those that begin nothing. */
-const rows = new Uint8Array(128 * 128);
+const rows = new Uint16Array(128 * 128);
 /** For each row and ASCII character, whether the three begin a branch. */
-const thirds = new Uint8Array(256 * 128);
+const thirds = new Uint8Array((1 + heads.reduce((sum, [first, second]) => sum + first.length * second.length, 0)) * 128);
 
 let rowCount = 1;
 for (const [first, second, third] of heads) {
@@ -45,7 +45,6 @@ for (const [first, second, third] of heads) {
     }
   }
 }
-if (rowCount > 256) throw new Error('The rows of the key hint no longer fit their table.');
 
 /** Matches where a key, or a word that announces one, may begin. */
 export const keyHint: Hint = {

@@ -1,0 +1,16 @@
+/**
+ * How much V8 builds together when it optimises a function. A request passes some three hundred small functions once, and when it is
+ * alone the processor has forgotten all of them since the last one: each call then costs more than the code that it saves. With the
+ * larger budgets a lone request is answered 8 % sooner; with 32 at once 8 % fewer are answered in a second, since larger code
+ * leaves the caches sooner (`npm run bench:gateway`, 2026-11-22, 2 virtual cores of an AMD EPYC, Zen 3).
+ */
+import { setFlagsFromString } from 'node:v8';
+
+/** Bytes of bytecode of one function that is built into another, at most; and of all of them together. V8's own: 460 and 920. */
+const budgets = { 'max-inlined-bytecode-size': 1_000, 'max-inlined-bytecode-size-cumulative': 2_000 } as const;
+
+/** Sets the budgets for the whole process, unless whoever started it did. Call it before anything is loaded from the compile cache: flags of V8 are part of its key. */
+export function inlineMore(): void {
+  if (/inlined[-_]bytecode/.test([...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '))) return;
+  for (const [flag, bytes] of Object.entries(budgets)) setFlagsFromString(`--${flag}=${bytes}`);
+}
