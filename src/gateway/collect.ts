@@ -1,4 +1,4 @@
-/** Gathers the parts of a stream into whole answers, for replies that are not streamed. */
+/** Reads the parts of answers, and gathers them into whole ones for replies that are not streamed. */
 import type { EmittedToken, FinishReason, Part } from '../exchange.ts';
 import type { Pulled } from '../system/pull.ts';
 
@@ -22,24 +22,34 @@ export interface CollectedAnswer {
 export type Collected = readonly CollectedAnswer[];
 
 /**
- * Reads a stream until every answer has its finish, and leaves it as it is then: the reader is to return it.
+ * Reads the parts of answers until each answer has its finish, and leaves the stream as it is then: the reader is to return it.
  * @param answers how many answers were asked for
+ * @param take what is done with a part; a promise is waited for, and `false` ends the reading
  */
-export async function collect(parts: Pulled<Part>, answers: number): Promise<Collected> {
-  const collected: CollectedAnswer[] = [];
-  for (let index = 0; index < answers; index++) collected.push({ text: '', reasoning: '', calls: [], tokens: [], finish: 'stop' });
+export async function readAnswers(parts: Pulled<Part>, answers: number, take: (part: Part) => Promise<void> | false | undefined): Promise<void> {
   for (let unfinished = answers; unfinished > 0; ) {
     const next = parts.pull();
     if (next instanceof Promise) {
       await next;
       continue;
     }
-    if (next.done === true) break;
-    const part = next.value;
-    if (part.type === 'finish') unfinished--;
+    if (next.done === true) return;
+    if (next.value.type === 'finish') unfinished--;
+    const taken = take(next.value);
+    if (taken === false) return;
+    if (taken !== undefined) await taken;
+  }
+}
+
+/** Gathers whole answers, as `readAnswers` reads them. */
+export async function collect(parts: Pulled<Part>, answers: number): Promise<Collected> {
+  const collected: CollectedAnswer[] = [];
+  for (let index = 0; index < answers; index++) collected.push({ text: '', reasoning: '', calls: [], tokens: [], finish: 'stop' });
+  await readAnswers(parts, answers, (part) => {
     const answer = collected[part.answer];
     if (answer !== undefined) addPart(answer, part);
-  }
+    return undefined;
+  });
   return collected;
 }
 

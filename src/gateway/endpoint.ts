@@ -10,7 +10,7 @@ import { isAlone } from '../system/turn.ts';
 import type { Trace } from '../trace/trace.ts';
 import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
-import { collect, type Collected } from './collect.ts';
+import { collect, readAnswers, type Collected } from './collect.ts';
 import { explanation } from './explanation.ts';
 import { EventStream } from './http/event-stream.ts';
 import type { HttpCall } from './http/call.ts';
@@ -103,21 +103,12 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
   const ticket = streams.add(stream);
   let begun = false;
   try {
-    for (let unfinished = draft.answers; unfinished > 0; ) {
-      const next = reading.pull();
-      if (next instanceof Promise) {
-        await next;
-        continue;
-      }
-      if (next.done === true) break;
-      const part = next.value;
-      if (part.type === 'finish') unfinished--;
+    await readAnswers(reading, draft.answers, (part) => {
+      if (call.response.destroyed) return false;
       const opening = begun ? '' : writer.begin();
       begun = true;
-      const slow = stream.send(opening + writer.part(part));
-      if (slow !== undefined) await slow;
-      if (call.response.destroyed) return;
-    }
+      return stream.send(opening + writer.part(part));
+    });
     stream.end((begun ? '' : writer.begin()) + writer.end(trace));
   } catch (thrown) {
     if (!begun && !stream.begun) {

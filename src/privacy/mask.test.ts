@@ -151,3 +151,11 @@ test('a prompt of many values stays quick', { timeout: 30_000 }, () => {
   const masked = maskOf(say(lines.join('\n')));
   assert.deepEqual(masked.veiled.hidden, { email: 5_000, phone: 5_000 });
 });
+
+test('values that overlap themselves or each other are hidden everywhere', () => {
+  const itself = maskOf(say('password: a1a1a1a1a1', `it was ${'a1'.repeat(5_003)}`));
+  assert.equal(contents(itself)[0], 'password: <KEY_1>');
+  assert.doesNotMatch(contents(itself)[1] ?? '', /(?:a1){5}/);
+  const others = maskOf(say('password: Zebra-4711-x, token: 4711-xAbcd9', 'Zebra-4711-xAbcd9'));
+  assert.doesNotMatch(contents(others)[1] ?? '', /Zebra-4711-x/);
+});

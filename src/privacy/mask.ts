@@ -1,7 +1,8 @@
 /**
  * The mask: makes the view of a request that cloud members may read, and the function that undoes it on the way back.
  *
- * Most requests hide nothing. The hints of the detectors tell; then the masked view is the raw prompt itself. Attachments are never looked into. In the class `open` nothing is masked.
+ * Most requests hide nothing. The detectors' hints tell quickly; then the masked view is the raw prompt itself. Attachments
+ * are never looked into. In the class `open` nothing is masked.
  */
 import type { Config } from '../config.ts';
 import type { Answered, Guarded, MaskedText, Prompt, Restored, Veiled } from '../exchange.ts';

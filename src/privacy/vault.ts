@@ -74,16 +74,20 @@ export class Vault {
     return this.byValue.size <= few ? this.fewIn(text) : this.manyIn(text);
   }
 
-  /** Looks for each value along the text. */
+  /** Looks for each value along the text. Where places overlap, it is for the slower way to say which stand. */
   private fewIn(text: string): readonly Occurrence[] {
-    let found: Occurrence[] | undefined;
+    const found: Occurrence[] = [];
     for (const { kind, value } of this.byValue.values()) {
       if (value.length < spreadLengthMin) continue;
-      for (let at = text.indexOf(value); at >= 0; at = text.indexOf(value, at + 1)) {
-        if (standsAlone(text, at, value)) (found ??= []).push({ kind, start: at, end: at + value.length });
+      for (let at = text.indexOf(value); at >= 0; ) {
+        const stands = standsAlone(text, at, value);
+        if (stands) found.push({ kind, start: at, end: at + value.length });
+        at = text.indexOf(value, stands ? at + value.length : at + 1);
       }
     }
-    return found === undefined ? nothing : found.length === 1 ? found : apart(found);
+    if (found.length < 2) return found;
+    found.sort((a, b) => a.start - b.start);
+    return found.every(({ start }, index) => index === 0 || start >= (found[index - 1] as Occurrence).end) ? found : this.manyIn(text);
   }
 
   /** Looks at each place of the text. */
@@ -110,17 +114,6 @@ export class Vault {
     }
     return undefined;
   }
-}
-
-const nothing: readonly Occurrence[] = [];
-
-/** Of places that overlap the first, and of those that begin together the longest. In order. */
-function apart(found: readonly Occurrence[]): readonly Occurrence[] {
-  const result: Occurrence[] = [];
-  for (const one of found.toSorted((a, b) => a.start - b.start || b.end - a.end)) {
-    if (one.start >= (result.at(-1)?.end ?? 0)) result.push(one);
-  }
-  return result;
 }
 
 /** Files a value under its beginning and length. */

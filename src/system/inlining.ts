@@ -1,8 +1,8 @@
 /**
  * How much V8 builds together when it optimises a function. A request passes some three hundred small functions once, and when it is
  * alone the processor has forgotten all of them since the last one: each call then costs more than the code that it saves. With the
- * larger budgets a lone request is answered 8 % sooner; with 32 at once 8 % fewer are answered in a second, since larger code
- * leaves the caches sooner (`npm run bench:gateway`, 2026-11-22, 2 virtual cores of an AMD EPYC, Zen 3).
+ * larger budgets a lone request is answered sooner; with many at once they bring nothing, or cost some, since larger code leaves
+ * the caches sooner (`npm run bench:gateway`; the figures stand in the README).
  */
 import { setFlagsFromString } from 'node:v8';
 

@@ -24,7 +24,7 @@ function readChat(body: JsonObject): ChatDraft {
   return draft;
 }
 
-/** Written by hand around what varies, as the events are: half the time of building objects for `JSON.stringify`. */
+/** Written by hand around what varies, as the events are. */
 function chatReply(answers: Collected, about: About, draft: ChatDraft, trace: Trace, explained: object | undefined): string {
   const choices = answers.map((answer, index) => choiceJson(answer, index, draft)).join(',');
   const metadata = draft.metadata === undefined ? '' : `,"metadata":${JSON.stringify(draft.metadata)}`;

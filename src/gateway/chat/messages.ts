@@ -30,10 +30,12 @@ function messageAt(value: unknown, path: string, calls: Set<string>): Message {
   if (message.content === undefined) fail('parameter_missing', { message: `${path}.content is required.`, param: `${path}.content` });
   const { content, attachments } = contentAt(message.content, `${path}.content`, role === 'user');
   if (role === 'tool') return { role, content, toolCallId: answeredCall(message, path, calls) };
-  const own = role === 'developer' ? 'system' : role;
-  const bare = message.name === undefined || message.name === null;
-  if (bare && attachments === undefined) return { role: own, content };
-  return { role: own, content, ...nameOf(message, path), ...(attachments === undefined ? {} : { attachments }) };
+  return {
+    role: role === 'developer' ? 'system' : role,
+    content,
+    ...nameOf(message, path),
+    ...(attachments === undefined ? {} : { attachments }),
+  };
 }
 
 function answeredCall(message: JsonObject, path: string, calls: ReadonlySet<string>): string {
