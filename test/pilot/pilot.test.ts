@@ -56,8 +56,9 @@ test('rewards teach it; it takes over after the gate, says why, and every law is
   const first = await world({ config, storePath, seed: 1 });
   const chosen = await live(first, 420, random);
   assert.ok(chosen.slice(0, 10).every((each) => each === 'cascade'));
-  const late = chosen.slice(-100).filter((each) => each === 'large').length;
-  assert.ok(late > 60, `large ${late} of the last 100; ${[...new Set(chosen)].join(', ')}`);
+  // two recipes let the large member answer, and are as good as each other
+  const late = chosen.slice(-100).filter((each) => each === 'large' || each === 'failover').length;
+  assert.ok(late > 65, `the large member ${late} of the last 100; ${[...new Set(chosen)].join(', ')}`);
   const last = await asked(first, 'And now?');
   const { inputs } = decisionOf(last);
   assert.equal(inputs['phase'], 'learned');
