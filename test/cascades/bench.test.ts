@@ -54,6 +54,17 @@ test('a promised cascade: the loss stays within the promise in at least 95 of 10
   assert.deepEqual([card.promise?.lossMax, card.promise?.rows, arms.map(({ member }) => member)], [0.05, 400, ['a', 'c']]);
 });
 
+test('members that cost nothing: a promise needs no cost, and no budget is measured', async (t) => {
+  const free = rows(300, 2).map((row) => ({ ...row, cost: Object.fromEntries(Object.keys(row.cost ?? {}).map((member) => [member, 0])) }));
+  const cwd = folder(t, { 'rows.jsonl': free.map((row) => JSON.stringify(row)).join('\n') });
+  const base = ['bench', 'cascade', '--data', 'rows.jsonl', '--folds', '2', '--resamples', '20', '--out', 'p.json'];
+  const { code, stdout, stderr } = await call([...base, '--promise', '5'], { cwd });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /member alone[\s\S]*--spend latencyMs measures time instead/);
+  assert.doesNotMatch(stdout, /NaN|mixture/);
+  assert.equal((await call([...base, '--budget', '0.5'], { cwd })).code, 1);
+});
+
 test('best-of-n (row 152): from rows of arms to a file that takes the cheapest arm that meets the target, by difficulty', async (t) => {
   const random = seededRandom(3);
   const prompts = ['What is the capital of France?', 'Compute 3 + 4, exactly.', 'Prove that the sum of two even numbers is even and compare two proofs step by step.'];
