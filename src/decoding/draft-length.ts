@@ -4,7 +4,8 @@
  * Costs are in steps of the target. Drafting one more token costs a draft step and a little more checking; it saves a target
  * step if it and all before it are accepted. How likely that is, the draft model says itself: the product of the probabilities of its likeliest
  * tokens so far. The first draft must also pay for turning a step into a check of several tokens. When drafting did not
- * pay, the next rounds go without it, twice as many each time, until it pays again.
+ * pay, the next rounds go without it, four times as many each time, until it pays again: whoever asks the draft model again has to let
+ * it read all that was written meanwhile.
  *
  * Deciding by the draft's law before a token is drawn keeps the output law exact (see `speculate.ts`).
  * Drafting by confidence: Mamou et al. 2024 (arXiv:2405.04304); expected saving: Leviathan et al. 2023, section 3.
@@ -22,6 +23,9 @@ export interface DraftSettings {
   /** Rounds without drafts at most, after drafting did not pay. Default 256. */
   readonly pauseMax: number;
 }
+
+/** How much longer each pause is than the one before. */
+const pauseGrowth = 4;
 
 /** The defaults of `DraftSettings`. */
 export const draftDefaults: DraftSettings = { tokensMax: 12, confidenceMin: 0.6, togetherMin: 0.5, pauseMax: 256 };
@@ -67,7 +71,7 @@ export class DraftLength {
     }
     if (this.#settings.confidenceMin === 0) return;
     this.#pause = this.#pauseNext;
-    this.#pauseNext = Math.min(this.#settings.pauseMax, 2 * this.#pauseNext);
+    this.#pauseNext = Math.min(this.#settings.pauseMax, pauseGrowth * this.#pauseNext);
   }
 }
 
