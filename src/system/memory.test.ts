@@ -26,10 +26,21 @@ async function run(code: string): Promise<unknown> {
 }
 
 test('the young generation of the main thread stops growing at its size, and may grow again', async () => {
-  const heads = `import v8 from 'node:v8'; import { holdYoungGeneration, tidy } from ${memory}; ${load}`;
-  const [before, held] = (await run(`${heads}; const before = young(); holdYoungGeneration(); console.log(JSON.stringify([before, await load()]));`)) as [number, number];
+  const [before, held, tidied, again] = (await run(`
+    import v8 from 'node:v8';
+    import { holdYoungGeneration, tidy } from ${memory};
+    ${load}
+    const before = young();
+    holdYoungGeneration();
+    const held = await load();
+    tidy();
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    const tidied = young();
+    console.log(JSON.stringify([before, held, tidied, await load()]));
+    process.exit();`)) as [number, number, number, number];
   assert.ok(before < 16, `${before} MiB`);
-  assert.equal(held, 16);
+  assert.ok(tidied < 16, `${tidied} MiB after it was tidied`);
+  assert.deepEqual([held, again], [16, 16]);
 });
 
 test('threads have the whole of a bounded young generation', async () => {

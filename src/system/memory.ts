@@ -30,21 +30,38 @@ export function fixThreadsYoungGeneration(): void {
   if (!isChosen()) setFlagsFromString(`--min-semi-space-size=${halfMiB.gateway}`);
 }
 
-/** Stops the growth of this thread's young generation whenever it has its size, and allows it below; collects the rest earlier, in all threads. For the main thread. */
+/** How often a young generation that has its size is looked at: V8 makes it smaller when there is little to do. Milliseconds. */
+const lookMs = 1_000;
+
+/** Stops the growth of this thread's young generation when it has its size, and allows it below; collects the rest earlier, in all threads. For the main thread. */
 export function holdYoungGeneration(): void {
   if (isChosen()) return;
-  let growth = 2;
-  const set = (factor: number): void => {
-    if (factor !== growth) setFlagsFromString(`--semi-space-growth-factor=${(growth = factor)}`);
+  const grows = (): boolean => youngBytes() < 2 * halfMiB.gateway * 2 ** 20;
+  // Node makes an entry of every collection for an observer, so there is one only while the generation may grow.
+  const collections = new PerformanceObserver(() => {
+    if (!grows()) hold();
+  });
+  const grow = (): void => {
+    setFlagsFromString('--semi-space-growth-factor=2');
+    collections.observe({ entryTypes: ['gc'] });
   };
-  const look = (): void => set(youngBytes() < 2 * halfMiB.gateway * 2 ** 20 ? 2 : 1);
-  new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
+  const hold = (): void => {
+    collections.disconnect();
+    setFlagsFromString('--semi-space-growth-factor=1');
+    const timer = setInterval(() => {
+      if (!grows()) return;
+      clearInterval(timer);
+      grow();
+    }, lookMs).unref();
+  };
   setFlagsFromString(`--heap-growing-percent=${oldGrowthPercent}`);
   process.once('exit', () => {
-    set(2); // the compile cache is written after this, and flags of V8 are part of its key
+    // the compile cache is written after this, and flags of V8 are part of its key
+    setFlagsFromString('--semi-space-growth-factor=2');
     setFlagsFromString('--heap-growing-percent=0');
   });
-  look();
+  if (grows()) grow();
+  else hold();
 }
 
 function youngBytes(): number {
