@@ -70,10 +70,7 @@ function spansJson(spans: readonly SpanRecord[]): string {
 }
 
 function spanJson(span: SpanRecord): string {
-  let json = `{"id":${span.id},"parent":${span.parent},"name":${quoted(span.name)},"kind":"${span.kind}","startMs":${milliseconds(span.startMs)},"endMs":${milliseconds(span.endMs)}`;
-  if (span.member !== undefined) json += `,"member":${quoted(span.member)}`;
-  if (span.place !== undefined) json += `,"place":${quoted(span.place)}`;
-  if (span.model !== undefined) json += `,"model":${quoted(span.model)}`;
+  let json = `${headOf(span)}${milliseconds(span.startMs)},"endMs":${milliseconds(span.endMs)}`;
   if (span.firstPartMs !== undefined) json += `,"firstPartMs":${milliseconds(span.firstPartMs)}`;
   if (span.usage !== undefined) json += `,"usage":${flatJson(span.usage)}`;
   if (span.error !== undefined) json += `,"error":${quoted(span.error)}`;
@@ -81,6 +78,20 @@ function spanJson(span: SpanRecord): string {
   if (span.decisions.length > 0) json += `,"decisions":${JSON.stringify(span.decisions)}`;
   const attributes = flatJson(span.attributes);
   return attributes === '{}' ? `${json}}` : `${json},"attributes":${attributes}}`;
+}
+
+/** What a span of a name began with the last time: with every request of a kind it is the same. */
+const heads = new Map<string, { readonly span: SpanRecord; readonly json: string }>();
+const headsMax = 1_024;
+
+/** The JSON of a span up to its first time: who does what, and its place in the tree. */
+function headOf(span: SpanRecord): string {
+  const { id, parent, name, kind, member, place, model } = span;
+  const last = heads.get(name);
+  if (last !== undefined && last.span.id === id && last.span.parent === parent && last.span.kind === kind && last.span.member === member && last.span.place === place && last.span.model === model) return last.json;
+  const json = JSON.stringify({ id, parent, name, kind, member, place, model, startMs: 0 }).slice(0, -2);
+  if (last !== undefined || heads.size < headsMax) heads.set(name, { span, json });
+  return json;
 }
 
 /** An object of texts, numbers and truths as JSON. */

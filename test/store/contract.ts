@@ -59,6 +59,16 @@ export async function storeContract(t: TestContext, fresh: () => Promise<Open>):
     await store.close();
   });
 
+  await t.test('keeps apart spans that share a name and little else', async () => {
+    const store = await (await fresh())();
+    const span = { id: 1, parent: 0 as number | null, name: 'call twin', kind: 'call' as const, startMs: 1, endMs: 2, attributes: {}, events: [], decisions: [] };
+    const spans = [span, { ...span, id: 2 }, { ...span, parent: null }, { ...span, kind: 'recipe' as const }, { ...span, member: 'a' }, { ...span, member: 'b' }, { ...span, member: 'b', place: 'cloud' }, { ...span, model: 'm"' }, span];
+    const trace = sampleTrace(3, { spans });
+    store.writeTrace(trace);
+    assert.deepEqual((await store.getTrace(trace.id))?.spans, spans);
+    await store.close();
+  });
+
   await t.test('keeps an unknown price, texts that no database takes, and values that are no numbers', async () => {
     const store = await (await fresh())();
     const trace = sampleTrace(2, { caller: 'a\0b\uD800', usage: { ...sampleTrace(0).usage, costUsd: Number.NaN, promptTokens: 1.5, priceKnown: false } });
