@@ -1,7 +1,10 @@
 /**
  * What the engine costs around llama.cpp, and what speculation gains.
  *
- *   npm run bench:engine [-- --quick] [-- --peer-dir <folder of llama-bench>]   (or TANDEM_LLAMA_BENCH)
+ *   npm run bench:engine [-- --quick] [-- --peer-dir <folder of llama-bench>]   (or TANDEM_LLAMA_BENCH) [-- --peer-libraries own]
+ *
+ * The peers run on the engine's own native libraries, so that both sides have the same kernels; with `--peer-libraries own` on those
+ * that they were built with. `engine/peers.ts` says how to build them.
  *
  * Speed: tokens a second of the bundled large model through the product's own way (token program `generate`, greedy, events
  * over the thread's port) against llama-bench on the same file and threads, round by round; the median of the rounds' ratios counts.
@@ -17,7 +20,7 @@ import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './eng
 import { Peers } from './engine/peers.ts';
 import { machineLine, printFigures } from './machine.ts';
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, 'peer-libraries': { type: 'string', default: 'engine' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
 const rounds = values.quick ? 3 : 9;
 const prompts = values.quick ? 12 : 45;
 const answerTokens = 96;
@@ -129,7 +132,7 @@ if (files.large === undefined || files.small === undefined) {
   const models = await openMembers(pair, threads);
   const large = models['large'] as Model;
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
-  const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large);
+  const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, values['peer-libraries'] === 'own' ? 'own' : 'engine');
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
   const speed = await speeds(large, pair.large, threads, peers);
   const gain = await speculation(large, benchPrompts(prompts));

@@ -1,8 +1,12 @@
 /**
- * llama.cpp's own programs, built from the source that the npm package node-llama-cpp carries (DESIGN section 4).
+ * llama.cpp's own programs, built from the source that the npm package node-llama-cpp carries, some ten minutes on two cores:
  *
- * They are run as they were built. Where that build does not run on this machine (a compiler that takes the processor for
- * another one), they are run on the libraries of the engine's package instead: then only the program around them differs.
+ *   npm pack node-llama-cpp@3.22.1 && tar xzf node-llama-cpp-3.22.1.tgz && git clone package/llama/gitRelease.bundle llama.cpp
+ *   cmake -S llama.cpp -B build -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF
+ *   cmake --build build -j --target llama-bench llama-speculative-simple      # then --peer-dir build/bin
+ *
+ * They are run on the libraries of the engine's package, whose kernels are chosen for the processor as the engine's are: then only the
+ * program around them differs. Or as they were built, which says more of compiler and flags than of either program.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -23,6 +27,9 @@ export interface PeerSpeculation {
   readonly decodeSeconds: number;
 }
 
+/** What the programs run on: `engine`, the libraries of the engine's package; `own`, those that they were built with. */
+export type PeerLibraries = 'engine' | 'own';
+
 /** llama.cpp's programs, ready to run. */
 export class Peers {
   readonly #folder: string;
@@ -35,14 +42,14 @@ export class Peers {
 
   /** Which libraries the programs run on. */
   get libraries(): string {
-    return this.#libraries === undefined ? 'their own build' : "the engine package's libraries (their own build does not run here)";
+    return this.#libraries === undefined ? 'the libraries that it was built with' : "the engine package's libraries";
   }
 
-  /** Finds programs that run. The engine must be loaded already. @param folder of the programs @param model to try them on */
-  static find(folder: string | undefined, model: string): Peers | undefined {
+  /** Finds programs that run, on the other libraries where they do not run on those that are wanted. The engine must be loaded already. @param folder of the programs @param model to try them on */
+  static find(folder: string | undefined, model: string, wanted: PeerLibraries): Peers | undefined {
     if (folder === undefined || process.platform !== 'linux' || !existsSync(join(folder, 'llama-bench'))) return undefined;
-    for (const libraries of [undefined, engineLibraries(folder)]) {
-      const peers = new Peers(folder, libraries);
+    for (const libraries of wanted === 'engine' ? ['engine', 'own'] : ['own', 'engine']) {
+      const peers = new Peers(folder, libraries === 'engine' ? engineLibraries(folder) : undefined);
       if (peers.speed(model, 1, 64, 8, 1) !== undefined) return peers;
       peers.remove();
     }
