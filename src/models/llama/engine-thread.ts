@@ -7,7 +7,7 @@
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { fail, TandemError } from '../../errors.ts';
 import { youngGeneration } from '../../system/memory.ts';
-import { stopWords, unpackError, type Asks, type FromEngine, type RunMessage, type RunReport, type ToEngine } from './protocol.ts';
+import { sharedWords, unpackError, type Asks, type FromEngine, type RunMessage, type RunReport, type ToEngine } from './protocol.ts';
 
 interface Waiter {
   resolve(value: unknown): void;
@@ -33,7 +33,7 @@ export function engineThread(gpu: boolean): Promise<EngineThread> {
 /** A running engine thread. */
 export class EngineThread {
   readonly #port: MessagePort;
-  readonly #stop = new Int32Array(new SharedArrayBuffer(4 * (stopWords.runs + stopWords.runsMax)));
+  readonly #shared = new Int32Array(new SharedArrayBuffer(4 * (sharedWords.runs + sharedWords.runsMax)));
   readonly #waiters = new Map<number, Waiter>();
   readonly #listeners = new Map<number, Listener>();
   #calls = 0;
@@ -50,7 +50,7 @@ export class EngineThread {
     const { port1, port2 } = new MessageChannel();
     const thread = new EngineThread(port1);
     const entry = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
-    const worker = new Worker(entry, { workerData: { port: port2, stop: thread.#stop.buffer, gpu }, transferList: [port2], name: 'tandem-engine', resourceLimits: youngGeneration('engine') });
+    const worker = new Worker(entry, { workerData: { port: port2, shared: thread.#shared.buffer, gpu }, transferList: [port2], name: 'tandem-engine', resourceLimits: youngGeneration('engine') });
     const ready = new Promise<void>((resolve, reject) => thread.#waiters.set(0, { resolve: () => resolve(), reject }));
     const end = (cause: unknown): void => {
       onEnd();
@@ -135,14 +135,15 @@ export class EngineThread {
   cancel(run: number): void {
     if (this.#dead !== undefined) return;
     this.#post({ type: 'cancel', run });
-    const count = Atomics.load(this.#stop, stopWords.count);
+    const count = Atomics.load(this.#shared, sharedWords.count);
     for (let n = 0; n < count; n++) {
-      if (Atomics.load(this.#stop, stopWords.runs + n) === run) Atomics.store(this.#stop, stopWords.flag, 1);
+      if (Atomics.load(this.#shared, sharedWords.runs + n) === run) Atomics.store(this.#shared, sharedWords.flag, 1);
     }
   }
 
   #post(message: ToEngine): void {
     this.#port.postMessage(message);
+    Atomics.add(this.#shared, sharedWords.sent, 1);
   }
 
   #take(message: FromEngine): void {

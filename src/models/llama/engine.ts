@@ -9,7 +9,7 @@ import { Admission } from './admission.ts';
 import { nothing, type Native, type Pointer } from './bindings.ts';
 import { OpenModel, type Shared } from './open-model.ts';
 import { ProgramTask } from './program-task.ts';
-import { packError, stopWords, type Asks, type EngineState, type FromEngine, type RunMessage, type ToEngine } from './protocol.ts';
+import { packError, sharedWords, type Asks, type EngineState, type FromEngine, type RunMessage, type ToEngine } from './protocol.ts';
 import { Reports } from './reports.ts';
 import { Scheduler } from './scheduler.ts';
 import { SessionTask } from './session-task.ts';
@@ -44,7 +44,7 @@ export class Engine {
   readonly #pools = new Map<number, Pointer>();
   #handles = 0;
 
-  /** @param stop shared words through which the main thread stops a computation (`stopWords`) */
+  /** @param stop words that both threads share, by which the main one stops a computation (`sharedWords`) */
   constructor(native: Native, stop: Int32Array, send: (message: FromEngine) => void, now: () => number) {
     this.#native = native;
     this.#send = send;
@@ -265,15 +265,15 @@ export class Engine {
   }
 
   #publish(runs: readonly number[]): void {
-    Atomics.store(this.#stop, stopWords.flag, 0);
-    const count = Math.min(runs.length, stopWords.runsMax);
-    for (let n = 0; n < count; n++) Atomics.store(this.#stop, stopWords.runs + n, runs[n] as number);
-    Atomics.store(this.#stop, stopWords.count, count);
+    Atomics.store(this.#stop, sharedWords.flag, 0);
+    const count = Math.min(runs.length, sharedWords.runsMax);
+    for (let n = 0; n < count; n++) Atomics.store(this.#stop, sharedWords.runs + n, runs[n] as number);
+    Atomics.store(this.#stop, sharedWords.count, count);
   }
 
   #unpublish(): void {
-    Atomics.store(this.#stop, stopWords.count, 0);
-    Atomics.store(this.#stop, stopWords.flag, 0);
+    Atomics.store(this.#stop, sharedWords.count, 0);
+    Atomics.store(this.#stop, sharedWords.flag, 0);
   }
 
   #pool(threads: number): Pointer {

@@ -126,8 +126,11 @@ export type FromEngine =
   | { readonly type: 'failed'; readonly call: number; readonly error: CarriedError }
   | { readonly type: 'reports'; readonly reports: readonly RunReport[] };
 
-/** Words of the shared memory through which a computation is stopped: the flag, how many runs it serves, which. */
-export const stopWords = { flag: 0, count: 1, runs: 2, runsMax: 62 } as const;
+/**
+ * Words of the memory that both threads share. A computation is stopped by the flag; beside it how many runs it serves, and which. `sent`
+ * counts the messages to the engine, after each was sent: a thread that computes sees by it, at no cost, whether there is one to take.
+ */
+export const sharedWords = { flag: 0, count: 1, sent: 2, runs: 3, runsMax: 61 } as const;
 
 /** Packs an error for the other thread. */
 export function packError(error: unknown): CarriedError {

@@ -123,12 +123,13 @@ export class Scheduler {
     const tokens = queue.lane.context.length;
     const long = tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2;
     if (long) this.#watch.begin(entries.map(({ step }) => step.task.run));
-    const began = this.#now();
+    const timed = tokens >= portionMin;
+    const beganMs = timed ? this.#now() : 0;
     const outcome = queue.lane.context.decode();
-    const ms = this.#now() - began;
+    const tookMs = timed ? this.#now() - beganMs : 0;
     if (long || outcome === 'stopped') this.#watch.end();
     if (outcome === 'done') {
-      if (tokens >= portionMin) queue.msPerToken += 0.3 * (ms / tokens - queue.msPerToken);
+      if (timed) queue.msPerToken += 0.3 * (tookMs / tokens - queue.msPerToken);
       this.#finish(queue, entries);
     } else {
       for (const { step } of entries) queue.lane.store.restore(step.sequence);
@@ -206,7 +207,7 @@ export class Scheduler {
       for (let n = 0; n < count; n++) step.sequence.tokens.push(step.tokens[step.done + n] as number);
       step.advance(count, queue.lane.context, firstRow);
       if (!step.complete) continue;
-      if (queue.steps.length === 1) queue.steps.length = 0;
+      if (queue.steps.length === 1) queue.steps.pop();
       else queue.steps.splice(queue.steps.indexOf(step), 1);
     }
     if (entries.length === 1) {

@@ -6,22 +6,20 @@ import { receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_
 import { tidyThread } from '../../system/memory.ts';
 import { loadNative } from './bindings.ts';
 import { Engine } from './engine.ts';
-import { packError, type FromEngine, type ToEngine } from './protocol.ts';
+import { packError, sharedWords, type FromEngine, type ToEngine } from './protocol.ts';
 
-/** Messages are looked for at most this often while there is work. Milliseconds. */
-const lookEveryMs = 0.5;
-
-const { port, stop, gpu } = workerData as { port: MessagePort; stop: SharedArrayBuffer; gpu: boolean };
+const { port, shared, gpu } = workerData as { port: MessagePort; shared: SharedArrayBuffer; gpu: boolean };
+const words = new Int32Array(shared);
 const send = (message: FromEngine): void => port.postMessage(message);
 
 try {
-  const engine = new Engine(await loadNative(gpu), new Int32Array(stop), send, () => performance.now());
-  let lookedAt = 0;
-  /** Takes what has come, but does not look again and again while steps take microseconds. */
+  const engine = new Engine(await loadNative(gpu), words, send, () => performance.now());
+  let seen = 0;
+  /** Takes what has come. */
   const look = (): void => {
-    const now = performance.now();
-    if (now - lookedAt < lookEveryMs) return;
-    lookedAt = now;
+    const sent = Atomics.load(words, sharedWords.sent);
+    if (sent === seen) return;
+    seen = sent;
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) engine.take(next.message as ToEngine);
   };
   const work = (message: ToEngine): void => {
