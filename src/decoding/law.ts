@@ -11,18 +11,13 @@ export function argmax(law: Law): number {
   const { length } = law;
   let best = -Infinity;
   let at = -1;
-  const look = (id: number): void => {
+  for (let id = 0; id < length; id++) {
     const logit = law[id] as number;
-    if (!(logit > best)) return;
-    best = logit;
-    at = id;
-  };
-  let id = 0;
-  // Four at a time: nearly always none of them is larger.
-  for (; id + 3 < length; id += 4) {
-    if ((law[id] as number) > best || (law[id + 1] as number) > best || (law[id + 2] as number) > best || (law[id + 3] as number) > best) for (let each = id; each < id + 4; each++) look(each);
+    if (logit > best) {
+      best = logit;
+      at = id;
+    }
   }
-  for (; id < length; id++) look(id);
   if (at < 0) fail('engine_failed', 'The model gave a law without a finite logit.');
   return at;
 }

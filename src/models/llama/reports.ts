@@ -32,8 +32,8 @@ export class Reports {
   event(run: number, event: unknown): void {
     const { events } = this.#of(run);
     const last = events[events.length - 1];
-    if (isPlainText(event) && isPlainText(last)) last.delta += event.delta;
-    else events.push(isPlainText(event) ? { ...event } : event);
+    if (isPlainText(event) && isPlainText(last)) events[events.length - 1] = { type: 'text', delta: last.delta + event.delta };
+    else events.push(event);
     if (this.#begun.has(run)) return;
     this.#begun.add(run);
     this.#urgent = true;
@@ -66,7 +66,7 @@ export class Reports {
   }
 }
 
-function isPlainText(event: unknown): event is { readonly type: 'text'; delta: string } {
+function isPlainText(event: unknown): event is { readonly type: 'text'; readonly delta: string } {
   const { type, delta, tokens } = (event ?? {}) as { type?: unknown; delta?: unknown; tokens?: unknown };
   return type === 'text' && typeof delta === 'string' && tokens === undefined;
 }

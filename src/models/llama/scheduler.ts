@@ -231,9 +231,8 @@ export class Scheduler {
   #ready(task: Task): void {
     const laws = this.#waiting.get(task);
     if (laws === undefined) return;
+    this.#waiting.delete(task);
     this.#resume(task, laws);
-    // Mostly it waits again by now, for other steps.
-    if (this.#waiting.get(task) === laws) this.#waiting.delete(task);
   }
 
   #resume(task: Task, laws: readonly PendingStep[]): void {
