@@ -20,7 +20,7 @@ const { values } = parseArgs({ options: { keep: { type: 'string' } } });
 const folder = values.keep === undefined ? mkdtempSync(join(tmpdir(), 'tandem-bench-')) : resolve(values.keep);
 mkdirSync(folder, { recursive: true });
 const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
-const tandem = (...args: string[]): string => execFileSync(process.execPath, [command, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+const tandem = (...args: string[]): string => execFileSync(process.execPath, [command, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 const files = { mine: './promise.json', budget: './budget.json', judge: './scorer.json' };
 const team: ConfigInput = { cascades: files };

@@ -21,6 +21,8 @@ import { Peers } from './engine/peers.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, 'peer-libraries': { type: 'string', default: 'engine' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
+const wantedLibraries = values['peer-libraries'];
+if (wantedLibraries !== 'engine' && wantedLibraries !== 'own') throw new TypeError(`--peer-libraries takes engine or own, got ${wantedLibraries}.`);
 const rounds = values.quick ? 3 : 9;
 const prompts = values.quick ? 12 : 45;
 const answerTokens = 96;
@@ -132,7 +134,7 @@ if (files.large === undefined || files.small === undefined) {
   const models = await openMembers(pair, threads);
   const large = models['large'] as Model;
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
-  const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, values['peer-libraries'] === 'own' ? 'own' : 'engine');
+  const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, wantedLibraries);
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
   const speed = await speeds(large, pair.large, threads, peers);
   const gain = await speculation(large, benchPrompts(prompts));

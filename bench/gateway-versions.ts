@@ -26,7 +26,14 @@ const { values, positionals } = parseArgs({
     portkey: { type: 'boolean', default: false },
   },
 });
-const scenario = { connections: Number(values.connections), streamed: values.streamed, rounds: Number(values.rounds), secondsPerRound: Number(values.seconds) };
+/** @throws for anything but a number above 0 */
+function positive(option: 'connections' | 'rounds' | 'seconds'): number {
+  const value = Number(values[option]);
+  if (!(value > 0)) throw new TypeError(`--${option} takes a number above 0, got ${values[option]}.`);
+  return value;
+}
+
+const scenario = { connections: positive('connections'), streamed: values.streamed, rounds: positive('rounds'), secondsPerRound: positive('seconds') };
 const versions = positionals.length === 0 ? ['.'] : positionals;
 
 /** The ratio of two sides in each round: what the machine did in a round met both. */

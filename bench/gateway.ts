@@ -9,12 +9,14 @@
  * package starts it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { servingThreads } from '../src/cli/serve/serving.ts';
+import { parseConfig } from '../src/config.ts';
 import { load } from './gateway/load.ts';
 import { residentBytes, stopAll } from './gateway/processes.ts';
 import { inTurns, medianOf, warm } from './gateway/rounds.ts';
-import { startPortkey, startTandem, startUpstream, type Side } from './gateway/sides.ts';
+import { startPortkey, startTandem, startUpstream, tandemConfig, type Side } from './gateway/sides.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const quick = process.argv.includes('--quick');
@@ -128,7 +130,8 @@ const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
 try {
   console.log(`gateway benchmark; ${machineLine()}`);
   console.log(`${rounds} rounds of ${secondsPerRound} s a side and scenario, taking turns; medians over the rounds`);
-  console.log(`tandem answers with ${threads} ${threads === 1 ? 'thread' : 'threads'}, portkey with one`);
+  const answering = servingThreads(parseConfig(tandemConfig(1, threads)), availableParallelism(), {});
+  console.log(`tandem answers with ${answering} ${answering === 1 ? 'thread' : 'threads'}, portkey with one`);
   const upstream = await startUpstream();
   const tandem = await startTandem(upstream.port, folder, { threads });
   const sides = [upstream, tandem, await startPortkey(upstream.port)];

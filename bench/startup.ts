@@ -5,25 +5,16 @@
  *   npm run bench:startup [-- --quick]
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { quantile } from './gateway/load.ts';
-import { residentBytes, start, stopAll } from './gateway/processes.ts';
+import { freePort, residentBytes, start, stopAll } from './gateway/processes.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const rounds = process.argv.includes('--quick') ? 3 : 9;
 const restMs = 3_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function untilReadyMs(url: string, startMs: number): Promise<number> {
   for (;;) {

@@ -1,12 +1,11 @@
 /** What the gateway benchmarks compare: a mock upstream asked directly, through Tandem (of any checkout) and through Portkey's gateway. */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ConfigInput } from '../../src/config.ts';
 import type { Target } from './load.ts';
-import { start, untilReady, type Running } from './processes.ts';
+import { freePort, start, untilReady } from './processes.ts';
 
 /** A way to the upstream that is measured. */
 export interface Side {
@@ -35,14 +34,6 @@ const message = 'Please tell anna.berg@example.org in two sentences what the wea
 
 function body(model: string, streamed: boolean): string {
   return JSON.stringify({ model, messages: [{ role: 'system', content: 'You are a helpful assistant.' }, { role: 'user', content: message }], temperature: 0.7, max_tokens: 100, ...(streamed ? { stream: true } : {}) });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The mock upstream, asked without a gateway between. */
@@ -75,7 +66,7 @@ export async function startTandem(upstreamPort: number, folder: string, { name =
 /** The npm package `@portkey-ai/gateway`, started the way its package starts it: one process, one thread. */
 export async function startPortkey(upstreamPort: number): Promise<Side> {
   const port = await freePort();
-  const { process }: Running = await start([join(repository, 'node_modules/@portkey-ai/gateway/build/start-server.js'), `--port=${port}`, '--headless'], { NODE_ENV: 'production' });
+  const { process } = await start([join(repository, 'node_modules/@portkey-ai/gateway/build/start-server.js'), `--port=${port}`, '--headless'], { NODE_ENV: 'production' });
   await untilReady(`http://127.0.0.1:${port}/`);
   const headers = { authorization: 'Bearer none', 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1` };
   return { name: 'portkey', pid: process.pid, target: (streamed) => ({ port, path, headers, body: body('mock', streamed) }) };

@@ -26,12 +26,30 @@ interface Made {
   readonly about: string;
 }
 
-/** Writes the plan that `--out` asks for, if any: one that keeps a promise, reaches a target, or stays within a budget. @throws {TandemError} usage */
-export function writePlan(terminal: Terminal, options: CascadeOptions, learned: Learned, report: CascadeReport): void {
-  if (options.out === undefined) return;
-  const { plan, about } = options.promise !== undefined ? promised(options.promise, options, learned) : options.target !== undefined ? aimed(options.target, options, learned) : budgeted(options, learned, report);
-  writeFileSync(resolve(terminal.cwd, options.out), encodePlan(plan));
-  note(terminal, `Written: ${options.out}${about}`);
+/** The plan that is asked for: one that keeps a promise, reaches a target, or stays within a budget. */
+export type PlanWish = { readonly out: string; readonly test: string } & ({ readonly lossMax: number } | { readonly target: number } | { readonly budgetShare: number });
+
+/** What `--out` and the options beside it ask for, if anything; known before anything is measured. @throws {TandemError} usage */
+export function planWish({ out, test, promise, target, budget }: CascadeOptions): PlanWish | undefined {
+  if (out === undefined) return undefined;
+  if (promise !== undefined) {
+    const points = Number(promise);
+    return points >= 0 && points <= 100 ? { out, test, lossMax: points / 100 } : fail('usage', '--promise takes points of a hundred, such as 1.');
+  }
+  if (target !== undefined) {
+    const quality = Number(target);
+    return quality >= 0 && quality <= 1 ? { out, test, target: quality } : fail('usage', '--target takes a quality from 0 to 1.');
+  }
+  if (budget === undefined) return fail('usage', '--out needs --budget <share>, --promise <points> or --target <quality>.');
+  return { out, test, budgetShare: shareOf(budget, '--budget') };
+}
+
+/** Learns the plan on all rows and writes it. */
+export function writePlan(terminal: Terminal, wish: PlanWish, learned: Learned, report: CascadeReport): void {
+  const { test } = wish;
+  const { plan, about } = 'lossMax' in wish ? promised(wish.lossMax, test, learned) : 'target' in wish ? aimed(wish.target, test, learned) : budgeted(wish.budgetShare, test, learned, report);
+  writeFileSync(resolve(terminal.cwd, wish.out), encodePlan(plan));
+  note(terminal, `Written: ${wish.out}${about}`);
 }
 
 /** Writes scorer and detector, where they are asked for. @throws {TandemError} bench_data_invalid */
@@ -41,34 +59,29 @@ export function writeJudges(terminal: Terminal, options: CascadeOptions, { rows,
   if (options.detector !== undefined) write(options.detector, detectorFor(rows, seed, systemClock.wallMs()));
 }
 
-function promised(text: string, { test }: CascadeOptions, learned: Learned): Made {
-  const points = Number(text);
-  if (!(points >= 0 && points <= 100)) fail('usage', '--promise takes points of a hundred, such as 1.');
+function promised(lossMax: number, test: string, learned: Learned): Made {
   const [first = '', last = ''] = [learned.members[0], learned.members.at(-1)];
-  const { policy, promise } = promisedTiers(learned.rows, first, last, points / 100, systemClock.wallMs());
+  const { policy, promise } = promisedTiers(learned.rows, first, last, lossMax, systemClock.wallMs());
   const { threshold: _, ...kept } = promise;
   const plan = planOf(learned, { date: promise.madeAt.slice(0, 10), method: 'promise', test, budget: 0, heldOut: null, promise: kept }, policy, [first, last].map((member) => ({ member, samples: 1 })));
   const confidence = (100 * promise.confidence).toFixed(0);
   return { plan, about: `. At most ${(100 * promise.lossMax).toFixed(1)} points worse than always ${last}, with ${confidence} % confidence: ${(100 * promise.smallShare).toFixed(1)} % of the answers of ${first} are accepted; stands until ${promise.expiresAt.slice(0, 10)}.` };
 }
 
-function aimed(text: string, { test }: CascadeOptions, learned: Learned): Made {
-  const target = Number(text);
-  if (!(target >= 0 && target <= 1)) fail('usage', '--target takes a quality from 0 to 1.');
+function aimed(target: number, test: string, learned: Learned): Made {
   const { rows, members, arms } = learned;
   const policy = sampledPlan(rows, members, target);
   const order = policy.first.map(({ arm }) => `${arms[arm]?.member} x ${arms[arm]?.samples}`).join(', ');
   return { plan: planOf(learned, { date: today(), method: 'samples', test, budget: 0, heldOut: null }, policy, arms), about: `. From easy to hard: ${order}.` };
 }
 
-function budgeted(options: CascadeOptions, learned: Learned, report: CascadeReport): Made {
-  const share = shareOf(options.budget ?? fail('usage', '--out needs --budget <share>, --promise <points> or --target <quality>.'), '--budget');
+function budgeted(share: number, test: string, learned: Learned, report: CascadeReport): Made {
   const budget = share * Math.max(...report.members.map(({ cost }) => cost));
   const policy = planFor(learned.rows, learned.members, budget, learned.seed);
   // held out figures are known for the budgets that were measured
   const measured = report.budgets.find((each) => Math.abs(each.share - share) < 1e-9);
   const heldOut = measured === undefined ? null : { quality: measured.chosen.quality, cost: measured.chosen.cost, qualityLow: measured.chosenLow, qualityHigh: measured.chosenHigh };
-  return { plan: planOf(learned, { date: today(), method: policy.method, test: options.test, budget, heldOut }, policy, learned.arms), about: ` (${policy.method}).` };
+  return { plan: planOf(learned, { date: today(), method: policy.method, test, budget, heldOut }, policy, learned.arms), about: ` (${policy.method}).` };
 }
 
 function planOf({ name, rows }: Learned, card: Omit<CascadePlan['card'], 'data'>, { edges, first }: { readonly edges: readonly number[]; readonly first: readonly CascadePlan['policy']['first'][number][] }, arms: CascadePlan['arms']): CascadePlan {

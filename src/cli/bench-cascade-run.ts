@@ -5,21 +5,22 @@ import { benchCascade, cascadeMembers, spending, type CascadeReport } from '../b
 import { rowsOf, wholeNumber } from '../bench/route-options.ts';
 import { fail } from '../errors.ts';
 import type { CascadeOptions } from './bench-cascade.ts';
-import { shareOf, writeJudges, writePlan, type Learned } from './bench-cascade-files.ts';
+import { planWish, shareOf, writeJudges, writePlan, type Learned } from './bench-cascade-files.ts';
 import { writeStage } from './bench-stage.ts';
 import { note, print, printJson, printTable, type Terminal } from './terminal.ts';
 
-/** @throws {TandemError} usage, bench_data_invalid, router_file_invalid */
+/** Runs the command. @throws {TandemError} usage, bench_data_invalid, router_file_invalid */
 export function runCascade(terminal: Terminal, options: CascadeOptions): void {
   const learned = learnedFrom(terminal, options);
   const { rows, members, name, seed } = learned;
   if (options.json !== true) note(terminal, `${name}: ${rows.length} rows, ${members.join(' -> ')}; measuring ...`);
   if (options.stage !== undefined) return writeStage(terminal, { stage: options.stage, out: options.out, unit: options.spend === 'cost' ? 'usd' : 'ms' }, rows, members, learned.arms);
+  const wish = planWish(options);
   const shares = options.budgets.split(',').map((text) => shareOf(text, '--budgets'));
   const report = benchCascade({ rows, members, shares, tiersMax: wholeNumber(options.tiers, '--tiers', 2), folds: wholeNumber(options.folds, '--folds', 2), seed, resamples: wholeNumber(options.resamples, '--resamples', 20) });
   const free = Math.max(...report.members.map(({ cost }) => cost)) === 0;
-  if (free && options.promise === undefined) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
-  writePlan(terminal, options, learned, report);
+  if (free && !(wish !== undefined && 'lossMax' in wish)) return fail('bench_data_invalid', 'Nothing costs anything in these rows; --spend latencyMs measures time instead.');
+  if (wish !== undefined) writePlan(terminal, wish, learned, report);
   writeJudges(terminal, options, learned);
   if (options.json === true) return printJson(terminal, report);
   printMembers(terminal, report, options.spend);

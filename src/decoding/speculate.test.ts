@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { chiSquareP, type Block } from '../../test/engine/chi-square.ts';
 import { drive, irregular, letters, type MadeUpModel } from '../../test/engine/law-driver.ts';
 import type { AnswerEvent } from './answer.ts';
+import { DraftLength } from './draft-length.ts';
 import { generate } from './generate.ts';
 import { Shaper } from './shape.ts';
 import { plainSettings, type ShapeSettings } from './settings.ts';
@@ -51,6 +52,25 @@ test('a draft that is never right does no harm, and drafting pauses', () => {
   const { steps, events } = drive(speculate, args, { target, draft: opposite }, { vocabulary: letters(27) });
   assert.equal(finish(events).acceptedTokens, 0);
   assert.ok((steps['draft'] as number) < 40, `the draft model is asked rarely, was ${steps['draft']} times`);
+});
+
+test('pauses grow fourfold up to the longest, and an accepted draft ends their growth', () => {
+  const length = new DraftLength({ tokensMax: 3, pauseMax: 20 });
+  /** Rounds without drafts until the next with drafts. */
+  const pause = (): number => {
+    let rounds = 0;
+    while (length.begin() === 0) rounds++;
+    return rounds;
+  };
+  const missed = Array.from({ length: 5 }, () => {
+    length.learn(0);
+    return pause();
+  });
+  assert.deepEqual(missed, [1, 4, 16, 20, 20]);
+  length.learn(1);
+  assert.equal(pause(), 0);
+  length.learn(0);
+  assert.equal(pause(), 1);
 });
 
 test('stop texts, end tokens and reports are those of plain decoding', () => {

@@ -80,17 +80,27 @@ function spanJson(span: SpanRecord): string {
   return attributes === '{}' ? `${json}}` : `${json},"attributes":${attributes}}`;
 }
 
+/** What is compared, without the name, and the JSON that it gives. */
+interface SpanHead {
+  readonly id: number;
+  readonly parent: number | null;
+  readonly kind: SpanRecord['kind'];
+  readonly member: string | undefined;
+  readonly place: string | undefined;
+  readonly model: string | undefined;
+  readonly json: string;
+}
+
 /** What a span of a name began with the last time: with every request of a kind it is the same. */
-const heads = new Map<string, { readonly span: SpanRecord; readonly json: string }>();
+const heads = new Map<string, SpanHead>();
 const headsMax = 1_024;
 
 /** The JSON of a span up to its first time: who does what, and its place in the tree. */
-function headOf(span: SpanRecord): string {
-  const { id, parent, name, kind, member, place, model } = span;
+function headOf({ id, parent, name, kind, member, place, model }: SpanRecord): string {
   const last = heads.get(name);
-  if (last !== undefined && last.span.id === id && last.span.parent === parent && last.span.kind === kind && last.span.member === member && last.span.place === place && last.span.model === model) return last.json;
+  if (last !== undefined && last.id === id && last.parent === parent && last.kind === kind && last.member === member && last.place === place && last.model === model) return last.json;
   const json = JSON.stringify({ id, parent, name, kind, member, place, model, startMs: 0 }).slice(0, -2);
-  if (last !== undefined || heads.size < headsMax) heads.set(name, { span, json });
+  if (last !== undefined || heads.size < headsMax) heads.set(name, { id, parent, kind, member, place, model, json });
   return json;
 }
 
