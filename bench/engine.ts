@@ -6,18 +6,19 @@
  * The peers run on the engine's own native libraries, so that both sides have the same kernels; with `--peer-libraries own` on those
  * that they were built with. `engine/peers.ts` says how to build them.
  *
- * Speed: tokens a second of the bundled large model through the product's own way (token program `generate`, greedy, events
- * over the thread's port) against llama-bench on the same file and threads, round by round; the median of the rounds' ratios counts.
+ * Speed: tokens a second of the bundled large model through the product's own way (`engine/own-speed.ts`) against llama-bench on the
+ * same file and threads, round by round, each side in a process of its own: where a process's memory happens to lie makes some percent of
+ * difference for as long as it lives. The median of the rounds' ratios counts.
  * Speculation: greedy answers to held-out prompts of the tasks that the pair was trained for, plain and speculative in turn, whole time each, the prompt being
  * cached for both; beside it the same on free prose, where a small draft model is of little use; and the time of decoding against
  * llama-speculative-simple on the same pair and prompts.
  */
 import { parseArgs } from 'node:util';
-import { plainSettings } from '../src/decoding/settings.ts';
 import { defaultThreads } from '../src/models/llama/model-file.ts';
 import type { Model } from '../src/models/port.ts';
 import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './engine/members.ts';
-import { Peers } from './engine/peers.ts';
+import { ownSpeed } from './engine/own-speed.ts';
+import { Peers, type Speed } from './engine/peers.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, 'peer-libraries': { type: 'string', default: 'engine' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
@@ -30,35 +31,15 @@ const promptTokens = 512;
 const decodeTokens = 128;
 /** Measured this often a round by either side; the best counts, since a busy machine only ever slows down. */
 const repetitions = values.quick ? 10 : 20;
-const greedy = { ...plainSettings, temperature: 0 };
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 const rounded = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : Number(value.toFixed(3)));
 
-async function ownSpeed(model: Model, round: number): Promise<{ decode: number; prompt: number }> {
-  const vocabulary = 4000;
-  const decode: number[] = [];
-  const prompt: number[] = [];
-  const first = (n: number): number => 5 + (Math.abs(round * 97 + n * 31) % vocabulary);
-  // in llama-bench's order: all prompts, then all decoding
-  for (let n = 0; n < repetitions; n++) {
-    const tokens = Array.from({ length: promptTokens }, (_, at) => 5 + ((first(n) + at * Math.abs(37 + round)) % vocabulary));
-    const read = await timed(model, 'generate', { model: 'large' }, { prompt: tokens, settings: greedy, tokensMax: 1, ignoreEnd: true });
-    prompt.push((1000 * (promptTokens - read.finish.cachedPromptTokens)) / read.ms);
-  }
-  for (let n = 0; n < repetitions; n++) {
-    const one = await timed(model, 'generate', { model: 'large' }, { prompt: [first(n)], settings: greedy, tokensMax: decodeTokens, ignoreEnd: true });
-    decode.push((1000 * decodeTokens) / one.ms);
-  }
-  return { decode: Math.max(...decode), prompt: Math.max(...prompt) };
-}
-
-async function speeds(model: Model, file: string, threads: number, peers: Peers | undefined): Promise<{ decodeRatio: number | null; promptRatio: number | null; decode: number; prompt: number }> {
-  const own = [];
-  for (let n = 0; n < 4; n++) await ownSpeed(model, -1 - n); // llama-bench warms up too
-  const ratios: { decode: number; prompt: number }[] = [];
+function speeds(file: string, threads: number, peers: Peers | undefined): { decodeRatio: number | null; promptRatio: number | null; decode: number; prompt: number } {
+  const own: Speed[] = [];
+  const ratios: Speed[] = [];
   for (let round = 0; round < rounds; round++) {
-    const ours = await ownSpeed(model, round);
+    const ours = ownSpeed(file, threads, promptTokens, decodeTokens, repetitions);
     own.push(ours);
     const theirs = peers?.speed(file, threads, promptTokens, decodeTokens, repetitions);
     if (theirs !== undefined) ratios.push({ decode: ours.decode / theirs.decode, prompt: ours.prompt / theirs.prompt });
@@ -131,12 +112,12 @@ if (files.large === undefined || files.small === undefined) {
 } else {
   const pair = { large: files.large, small: files.small };
   const threads = values.threads === undefined ? defaultThreads(pair.large) : Number(values.threads);
-  const models = await openMembers(pair, threads);
-  const large = models['large'] as Model;
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
   const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, wantedLibraries);
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
-  const speed = await speeds(large, pair.large, threads, peers);
+  const speed = speeds(pair.large, threads, peers);
+  const models = await openMembers(pair, threads);
+  const large = models['large'] as Model;
   const gain = await speculation(large, benchPrompts(prompts));
   const prose = await speculation(large, benchPrompts(values.quick ? 3 : 9, ['prose']));
   for (const [name, { identical, answers, acceptance, speedup }] of [['tasks', gain], ['free prose', prose]] as const) {

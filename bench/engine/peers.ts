@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findNativeFiles } from '../../src/models/llama/platform.ts';
 
-/** Tokens a second of one run of llama-bench. */
-export interface PeerSpeed {
+/** Tokens a second. */
+export interface Speed {
   readonly decode: number;
   readonly prompt: number;
 }
@@ -57,7 +57,7 @@ export class Peers {
   }
 
   /** Runs llama-bench once; the best of its repetitions counts. */
-  speed(model: string, threads: number, promptTokens: number, decodeTokens: number, repetitions: number): PeerSpeed | undefined {
+  speed(model: string, threads: number, promptTokens: number, decodeTokens: number, repetitions: number): Speed | undefined {
     const output = this.#run('llama-bench', ['-m', model, '-t', String(threads), '-p', String(promptTokens), '-n', String(decodeTokens), '-r', String(repetitions), '-o', 'json']);
     if (output === undefined) return undefined;
     const tests = JSON.parse(output.slice(output.indexOf('['), output.lastIndexOf(']') + 1)) as { n_gen: number; samples_ts: number[] }[];

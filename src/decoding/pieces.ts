@@ -9,10 +9,15 @@ import type { Vocabulary } from './program.ts';
 const texts = new WeakMap<Vocabulary, (string | null | undefined)[]>();
 const whole = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The text of a token on its own; null when its bytes are not whole characters. */
-export function pieceText(vocabulary: Vocabulary, token: number): string | null {
+function textsOf(vocabulary: Vocabulary): (string | null | undefined)[] {
   let known = texts.get(vocabulary);
   if (known === undefined) texts.set(vocabulary, (known = new Array<string | null | undefined>(vocabulary.size)));
+  return known;
+}
+
+/** The text of a token on its own; null when its bytes are not whole characters. */
+export function pieceText(vocabulary: Vocabulary, token: number): string | null {
+  const known = textsOf(vocabulary);
   const text = known[token];
   if (text !== undefined) return text;
   try {
@@ -30,17 +35,19 @@ export function shownText(vocabulary: Vocabulary, token: number): string {
 /** Joins the pieces of one answer. */
 export class PieceJoiner {
   readonly #vocabulary: Vocabulary;
+  readonly #texts: (string | null | undefined)[];
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #broken = false;
 
   /** @param vocabulary of the tokens */
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
+    this.#texts = textsOf(vocabulary);
   }
 
   /** The text that a further token completes; empty while a character is incomplete. */
   push(token: number): string {
-    const text = pieceText(this.#vocabulary, token);
+    const text = this.#texts[token] ?? pieceText(this.#vocabulary, token);
     if (text !== null && !this.#broken) return text;
     const bytes = this.#vocabulary.bytes(token);
     if (bytes.length === 0) return '';

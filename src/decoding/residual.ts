@@ -22,12 +22,13 @@ class Kept implements Distribution {
 /** Remembers the draft's distribution at each drafted position, and draws replacements. Buffers are kept. */
 export class Residual {
   readonly #kept: Kept[] = [];
-  readonly #dense: Float64Array;
+  readonly #size: number;
+  #dense: Float64Array | undefined;
   readonly #left: Kept;
 
   /** @param size pieces of the vocabulary */
   constructor(size: number) {
-    this.#dense = new Float64Array(size);
+    this.#size = size;
     this.#left = new Kept();
   }
 
@@ -49,7 +50,7 @@ export class Residual {
   /** Draws from p - q where positive, normalised; from p where nothing is left (p equals q up to rounding). */
   draw(position: number, p: Distribution, u: number): number {
     const q = this.at(position);
-    const dense = this.#dense;
+    const dense = (this.#dense ??= new Float64Array(this.#size));
     for (let n = 0; n < q.count; n++) dense[q.ids[n] as number] = (q.weights[n] as number) / q.total;
     const left = this.#left;
     left.copy(p);

@@ -27,12 +27,13 @@ export interface Distribution {
   readonly total: number;
 }
 
-/** Shapes laws of one vocabulary under one setting. Its distribution is valid until the next call. */
+/** Shapes laws of one vocabulary under one setting. Its distribution is valid until the next call; its buffers are made at the first, since greedy answers need none. */
 export class Shaper implements Distribution {
-  readonly ids: Int32Array;
-  readonly weights: Float64Array;
+  ids = new Int32Array(0);
+  weights = new Float64Array(0);
   count = 0;
   total = 0;
+  readonly #size: number;
   readonly #settings: ShapeSettings;
   readonly #penalises: boolean;
   readonly #adjustedIds: number[] = [];
@@ -41,16 +42,17 @@ export class Shaper implements Distribution {
 
   /** @param size pieces of the vocabulary @param settings how to shape */
   constructor(size: number, settings: ShapeSettings) {
+    this.#size = size;
     this.#settings = settings;
-    this.ids = new Int32Array(size);
-    this.weights = new Float64Array(size);
     this.#penalises = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0 || settings.repetitionPenalty !== 1;
   }
 
   /** Applies logit bias and penalties to the law itself. `original` still gives the logits as they were. */
   adjust(law: Law, occurrences: Occurrences): void {
-    this.#adjustedIds.length = 0;
-    this.#adjustedLogits.length = 0;
+    if (this.#adjustedIds.length > 0) {
+      this.#adjustedIds.length = 0;
+      this.#adjustedLogits.length = 0;
+    }
     const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = this.#settings;
     if (this.#penalises) {
       if (repetitionPenalty !== 1) {
@@ -71,6 +73,10 @@ export class Shaper implements Distribution {
 
   /** Shapes an adjusted law. Not for temperature 0, where the most likely token is taken. */
   shape(law: Law): this {
+    if (this.ids.length === 0) {
+      this.ids = new Int32Array(this.#size);
+      this.weights = new Float64Array(this.#size);
+    }
     const { temperature, topK, topP, minP } = this.#settings;
     const least = minP > 0 ? Math.max(negligible, Math.log(minP)) : negligible;
     this.#weigh(law, 1 / temperature, least);

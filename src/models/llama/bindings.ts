@@ -18,15 +18,12 @@ export type Pointer = bigint;
 /** A struct that is passed by value. */
 export type Struct = Record<string, number | boolean | bigint | null>;
 
-/** `llama_batch` by value. */
+/**
+ * `llama_batch` by value, as the seven words that it is: `n_tokens`, then the addresses `token`, `embd`, `pos`, `n_seq_id`, `seq_id`
+ * and `logits`. One array crosses into native code in a fraction of the time that seven members take.
+ */
 export interface BatchStruct {
-  n_tokens: number;
-  token: Pointer;
-  embd: Pointer | null;
-  pos: Pointer;
-  n_seq_id: Pointer;
-  seq_id: Pointer;
-  logits: Pointer;
+  readonly words: BigUint64Array;
 }
 
 const modelParams = {
@@ -46,7 +43,7 @@ const contextParams = {
   samplers: 'void *', n_samplers: 'size_t', ctx_other: 'void *',
 } as const;
 
-const batch = { n_tokens: 'int32_t', token: 'void *', embd: 'void *', pos: 'void *', n_seq_id: 'void *', seq_id: 'void *', logits: 'void *' } as const;
+const batch = { words: 'uint64_t [7]' } as const;
 const tokenDataArray = { data: 'void *', size: 'size_t', selected: 'int64_t', sorted: 'bool' } as const;
 const threadpoolParams = { cpumask: 'uint8_t [512]', n_threads: 'int', prio: 'int', poll: 'uint32_t', strict_cpu: 'bool', paused: 'bool' } as const;
 
@@ -89,6 +86,8 @@ export interface Native {
   readonly decode: (context: Pointer, batch: BatchStruct) => number;
   readonly encode: (context: Pointer, batch: BatchStruct) => number;
   readonly logits: (context: Pointer) => Pointer;
+  /** Whether a batch is computed when `decode` returns. Where a GPU takes part, only `logits` waits for it. */
+  readonly waits: boolean;
   readonly embeddingAt: (context: Pointer, index: number) => Pointer;
   readonly embeddingOfSequence: (context: Pointer, sequence: number) => Pointer;
   readonly sequenceRemove: (memory: Pointer, sequence: number, from: number, to: number) => boolean;
@@ -201,6 +200,7 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     decode: fn('int32_t llama_decode(void *context, llama_batch batch)'),
     encode: fn('int32_t llama_encode(void *context, llama_batch batch)'),
     logits: fn('void *llama_get_logits(void *context)'),
+    waits: !fn<() => boolean>('bool llama_supports_gpu_offload()')(),
     embeddingAt: fn('void *llama_get_embeddings_ith(void *context, int32_t index)'),
     embeddingOfSequence: fn('void *llama_get_embeddings_seq(void *context, int32_t sequence)'),
     sequenceRemove: fn('bool llama_memory_seq_rm(void *memory, int32_t sequence, int32_t from, int32_t to)'),

@@ -64,7 +64,9 @@ export class LlamaContext {
   readonly #positions = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #sequences = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #wanted = new Int8Array(new SharedArrayBuffer(batchTokensMax));
-  readonly #batch: BatchStruct;
+  readonly #batch: BatchStruct = { words: new BigUint64Array(new ArrayBuffer(56)) };
+  /** The first half of the batch's first word. */
+  readonly #tokenCount = new Int32Array(this.#batch.words.buffer);
   /** Arrays that only native code reads; held so that they are not collected. */
   #kept: readonly unknown[] = [];
   #laws: Law[] = [];
@@ -85,7 +87,7 @@ export class LlamaContext {
     this.cells = native.contextSize(value);
     native.setAbort(value, native.flagIsSet, settings.stop);
     if (settings.pool !== nothing) native.attachThreadpool(value, settings.pool, settings.pool);
-    this.#batch = this.#makeBatch();
+    this.#fillBatch();
   }
 
   /** Adds a token to the batch. @returns its row among the laws, or -1 when none is wanted */
@@ -102,13 +104,14 @@ export class LlamaContext {
   decode(): DecodeOutcome {
     const rows = this.outputs;
     const outcome = this.compute();
-    if (outcome === 'done' && rows > 0) this.#readLaws(rows);
+    if (outcome !== 'done') this.#laws = []; // what was not done may have moved them
+    else if (rows > 0) this.#readLaws(rows);
     return outcome;
   }
 
   /** `decode` without reading laws, for contexts that give vectors. */
   compute(): DecodeOutcome {
-    this.#batch.n_tokens = this.length;
+    this.#tokenCount[0] = this.length;
     this.length = 0;
     this.outputs = 0;
     const status = this.#native.decode(this.pointer, this.#batch);
@@ -117,7 +120,7 @@ export class LlamaContext {
 
   /** Computes the batch as an encoder does, without memory, and empties it. */
   encode(): DecodeOutcome {
-    this.#batch.n_tokens = this.length;
+    this.#tokenCount[0] = this.length;
     this.length = 0;
     this.outputs = 0;
     return this.#native.encode(this.pointer, this.#batch) === 0 ? 'done' : 'failed';
@@ -178,17 +181,23 @@ export class LlamaContext {
     };
   }
 
-  #makeBatch(): BatchStruct {
+  /** Notes where the arrays lie, in the order of `BatchStruct`. */
+  #fillBatch(): void {
     const address = this.#native.address;
     const one = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax)).fill(1);
     const pointers = new BigUint64Array(new SharedArrayBuffer(8 * batchTokensMax));
     const sequences = address(this.#sequences);
     for (let n = 0; n < batchTokensMax; n++) pointers[n] = sequences + BigInt(4 * n);
     this.#kept = [one, pointers];
-    return { n_tokens: 0, token: address(this.#tokens), embd: null, pos: address(this.#positions), n_seq_id: address(one), seq_id: address(pointers), logits: address(this.#wanted) };
+    this.#batch.words.set([0n, address(this.#tokens), nothing, address(this.#positions), address(one), address(pointers), address(this.#wanted)]);
   }
 
+  /**
+   * The library's memory for laws moves only when a batch gives more of them than any did before (`llama_context::output_reserve`),
+   * and asking for it puts several into the batch's order. A single one is where the first one was.
+   */
   #readLaws(rows: number): void {
+    if (rows === 1 && this.#native.waits && this.#laws.length > 0) return;
     const at = this.#native.logits(this.pointer);
     if (at === this.#lawsAt && rows <= this.#laws.length) return;
     const bytes = 4 * this.vocabularySize;

@@ -115,7 +115,7 @@ export class EngineThread {
         inbox = [];
         for (const report of reports) {
           if (report.events.length > 0) yield report.events;
-          if (report.end !== true) continue;
+          if (!report.end) continue;
           ended = true;
           if (report.error !== undefined) throw unpackError(report.error);
           return;

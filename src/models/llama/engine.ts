@@ -227,8 +227,8 @@ export class Engine {
 
   /** One portion of the embedding whose turn it is. */
   #embed(): void {
-    const embedding = this.#embeddings.shift();
-    if (embedding === undefined) return;
+    if (this.#embeddings.length === 0) return;
+    const embedding = this.#embeddings.shift() as Embedding;
     const { call, model, texts, vectors } = embedding;
     try {
       const text = texts[vectors.length];

@@ -6,7 +6,7 @@ import type { Native } from './bindings.ts';
 import { LlamaConstraint } from './grammar.ts';
 import type { OpenModel } from './open-model.ts';
 import type { LlamaSequence } from './sequences.ts';
-import type { Task } from './task.ts';
+import type { PendingStep, Task } from './task.ts';
 
 /** What a program task is made of. */
 export interface ProgramTaskSettings {
@@ -28,6 +28,8 @@ export interface ProgramListener {
 /** A running program. */
 export class ProgramTask implements Task, ProgramEnv<unknown> {
   readonly run: number;
+  readonly pending: PendingStep[] = [];
+  waits = false;
   readonly roles: ReadonlyMap<string, OpenModel>;
   readonly random: () => number;
   readonly #native: Native;

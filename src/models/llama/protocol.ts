@@ -114,8 +114,10 @@ export interface CarriedError {
 export interface RunReport {
   readonly run: number;
   readonly events: readonly unknown[];
-  readonly end?: true;
-  readonly error?: CarriedError;
+  /** Whether the run has ended. */
+  readonly end: boolean;
+  /** Why it ended early, if it did. */
+  readonly error: CarriedError | undefined;
 }
 
 /** From the engine thread. */

@@ -4,24 +4,35 @@
  */
 import { packError, type FromEngine, type RunReport } from './protocol.ts';
 
-/** Events are held back at most this long. Milliseconds. */
+/** Events are held back about this long while steps are long. Milliseconds. */
 const holdMs = 24;
+/** And this long while they are short: a message costs the engine a tenth of a millisecond, a tenth of a short step. Milliseconds. */
+const holdShortMs = 48;
+/** Steps that take less are short: then the clock is read about this often and not after each. Milliseconds. */
+const lookMs = 6;
+/** Steps between two looks at most, so that a step that takes long all at once delays little. */
+const stepsApartMax = 4;
 
 interface Collected {
-  run: number;
-  events: unknown[];
-  end?: true;
-  error?: RunReport['error'];
+  readonly run: number;
+  readonly events: unknown[];
+  /** Text after the events. */
+  text: string;
+  end: boolean;
+  error: RunReport['error'];
 }
 
 /** Collects events and sends them. */
 export class Reports {
   readonly #send: (message: FromEngine) => void;
   readonly #now: () => number;
-  #collected = new Map<number, Collected>();
+  readonly #collected = new Map<number, Collected>();
   readonly #begun = new Set<number>();
-  #sentAt = 0;
   #urgent = false;
+  #sentAt = 0;
+  #lookedAt = 0;
+  #stepsApart = 1;
+  #stepsLeft = 1;
 
   constructor(send: (message: FromEngine) => void, now: () => number) {
     this.#send = send;
@@ -30,10 +41,12 @@ export class Reports {
 
   /** Adds an event of a run. */
   event(run: number, event: unknown): void {
-    const { events } = this.#of(run);
-    const last = events[events.length - 1];
-    if (isPlainText(event) && isPlainText(last)) events[events.length - 1] = { type: 'text', delta: last.delta + event.delta };
-    else events.push(event);
+    const collected = this.#of(run);
+    if (isPlainText(event)) collected.text += event.delta;
+    else {
+      endText(collected);
+      collected.events.push(event);
+    }
     if (this.#begun.has(run)) return;
     this.#begun.add(run);
     this.#urgent = true;
@@ -43,27 +56,50 @@ export class Reports {
   end(run: number, error?: unknown): void {
     const collected = this.#of(run);
     collected.end = true;
-    if (error !== undefined) collected.error = packError(error) as NonNullable<RunReport['error']>;
+    if (error !== undefined) collected.error = packError(error);
     this.#begun.delete(run);
     this.#urgent = true;
   }
 
-  /** Sends what is due. */
+  /** Sends what is due; called after each step. */
   flush(all: boolean): void {
     if (this.#collected.size === 0) return;
-    const now = this.#now();
-    if (!all && !this.#urgent && now - this.#sentAt < holdMs) return;
-    this.#sentAt = now;
+    if (!all && !this.#urgent && !this.#isDue()) return;
+    if (all || this.#urgent) this.#sentAt = this.#now();
     this.#urgent = false;
-    this.#send({ type: 'reports', reports: [...this.#collected.values()] as RunReport[] });
-    this.#collected = new Map();
+    const reports: RunReport[] = [];
+    for (const collected of this.#collected.values()) {
+      endText(collected);
+      const { run, events, end, error } = collected;
+      reports.push({ run, events, end, error });
+    }
+    this.#send({ type: 'reports', reports });
+    this.#collected.clear();
+  }
+
+  #isDue(): boolean {
+    if (--this.#stepsLeft > 0) return false;
+    const now = this.#now();
+    const stepMs = (now - this.#lookedAt) / this.#stepsApart;
+    this.#lookedAt = now;
+    this.#stepsApart = this.#stepsLeft = Math.max(1, Math.min(stepsApartMax, Math.floor(lookMs / stepMs)));
+    if (now - this.#sentAt < (stepMs < lookMs ? holdShortMs : holdMs)) return false;
+    this.#sentAt = now;
+    return true;
   }
 
   #of(run: number): Collected {
     let collected = this.#collected.get(run);
-    if (collected === undefined) this.#collected.set(run, (collected = { run, events: [] }));
+    if (collected === undefined) this.#collected.set(run, (collected = { run, events: [], text: '', end: false, error: undefined }));
     return collected;
   }
+}
+
+/** Makes the text that waits an event. */
+function endText(collected: Collected): void {
+  if (collected.text === '') return;
+  collected.events.push({ type: 'text', delta: collected.text });
+  collected.text = '';
 }
 
 function isPlainText(event: unknown): event is { readonly type: 'text'; readonly delta: string } {

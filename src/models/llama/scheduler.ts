@@ -26,13 +26,6 @@ export interface Lane {
   useAdapter(name: string): void;
 }
 
-interface Entry {
-  readonly step: PendingStep;
-  readonly count: number;
-  readonly firstRow: number;
-  readonly rows: number;
-}
-
 interface Queue {
   readonly lane: Lane;
   readonly steps: PendingStep[];
@@ -51,7 +44,10 @@ export class Scheduler {
   readonly #queues = new Map<SequenceStore, Queue>();
   /** The queues in the order of their turns. */
   #order: readonly Queue[] = [];
-  readonly #waiting = new Map<Task, PendingStep[]>();
+  /** Tasks that wait for steps. */
+  #waiting = 0;
+  /** The steps that are in the batch. */
+  readonly #batch: PendingStep[] = [];
   readonly #watch: Watch;
   readonly #now: () => number;
   #turn = 0;
@@ -76,25 +72,16 @@ export class Scheduler {
 
   /** Whether anything is to be computed. */
   get busy(): boolean {
-    return this.#waiting.size > 0;
+    return this.#waiting > 0;
   }
 
   /** Takes on the steps of a task; resumes it at once when they are empty. */
   submit(task: Task, steps: readonly Step[]): void {
     while (steps.length > 0) {
       try {
-        const pending = steps.length === 1 ? [this.#accepted(task, steps[0] as Step)] : steps.map((step) => this.#accepted(task, step));
-        let waits = false;
-        for (const step of pending) {
-          if (step.complete) continue;
-          this.#queueOf(step.sequence).steps.push(step);
-          waits = true;
-        }
-        if (waits) {
-          this.#waiting.set(task, pending);
-          return;
-        }
-        steps = task.resume(pending);
+        this.#accept(task, steps);
+        if (this.#enqueue(task)) return;
+        steps = task.resume(task.pending);
       } catch (error) {
         steps = task.fail(error);
       }
@@ -103,11 +90,11 @@ export class Scheduler {
 
   /** Forgets what a task asked for. */
   withdraw(task: Task): void {
-    const pending = this.#waiting.get(task);
-    if (pending === undefined) return;
-    this.#waiting.delete(task);
-    for (const step of pending) {
-      const { steps } = this.#queueOf(step.sequence);
+    if (!task.waits) return;
+    task.waits = false;
+    this.#waiting--;
+    for (const step of task.pending) {
+      const steps = this.#queues.get(step.sequence.store)?.steps ?? [];
       const at = steps.indexOf(step);
       if (at >= 0) steps.splice(at, 1);
     }
@@ -117,25 +104,25 @@ export class Scheduler {
   advance(): void {
     const queue = this.#next();
     if (queue === undefined) return;
-    const adapter = (queue.steps[0] as PendingStep).sequence.adapter;
-    queue.lane.useAdapter(adapter);
-    const entries = this.#fill(queue, queue.steps.length === 1 ? queue.steps : queue.steps.filter((step) => step.sequence.adapter === adapter));
-    const tokens = queue.lane.context.length;
+    this.#fill(queue);
+    const { context, store } = queue.lane;
+    const tokens = context.length;
     const long = tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2;
-    if (long) this.#watch.begin(entries.map(({ step }) => step.task.run));
+    if (long) this.#watch.begin(this.#batch.map(({ task }) => task.run));
     const timed = tokens >= portionMin;
     const beganMs = timed ? this.#now() : 0;
-    const outcome = queue.lane.context.decode();
+    const outcome = context.decode();
     const tookMs = timed ? this.#now() - beganMs : 0;
     if (long || outcome === 'stopped') this.#watch.end();
     if (outcome === 'done') {
       if (timed) queue.msPerToken += 0.3 * (tookMs / tokens - queue.msPerToken);
-      this.#finish(queue, entries);
+      this.#finish(queue);
     } else {
-      for (const { step } of entries) queue.lane.store.restore(step.sequence);
-      if (outcome === 'failed') this.#failAll(entries, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
-      if (outcome === 'full' && !queue.lane.store.evict()) this.#failAll(entries.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
+      for (const step of this.#batch) store.restore(step.sequence);
+      if (outcome === 'failed') this.#failAll(this.#batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
+      if (outcome === 'full' && !store.evict()) this.#failAll(this.#batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
     }
+    while (this.#batch.length > 0) this.#batch.pop();
     // whoever came first goes last next time
     if (queue.steps.length > 1) queue.steps.push(queue.steps.shift() as PendingStep);
   }
@@ -150,105 +137,132 @@ export class Scheduler {
     return undefined;
   }
 
-  #accepted(task: Task, step: Step): PendingStep {
+  /** Makes steps the pending ones of a task. */
+  #accept(task: Task, steps: readonly Step[]): void {
+    const { pending } = task;
+    for (let n = 0; n < steps.length; n++) {
+      const step = steps[n] as Step;
+      this.#check(step);
+      if (n < pending.length) (pending[n] as PendingStep).renew(step);
+      else pending.push(new PendingStep(task, step));
+    }
+    while (pending.length > steps.length) pending.pop();
+  }
+
+  #check(step: Step): void {
+    const { tokens } = step;
     const sequence = step.sequence as LlamaSequence;
     const { tokensMax, context } = sequence.store;
     if (!sequence.open) fail('engine_failed', 'A program used a closed sequence.');
-    if (step.tokens.length === 0 && step.laws !== 'none' && step.laws !== 'all') fail('engine_failed', 'A program asked for a law without a token.');
-    if (sequence.length + step.tokens.length > tokensMax) {
-      fail('context_too_long', `The context of ${tokensMax} tokens cannot take ${step.tokens.length} more after ${sequence.length}.`);
+    if (tokens.length === 0 && step.laws !== 'none' && step.laws !== 'all') fail('engine_failed', 'A program asked for a law without a token.');
+    if (sequence.length + tokens.length > tokensMax) {
+      fail('context_too_long', `The context of ${tokensMax} tokens cannot take ${tokens.length} more after ${sequence.length}.`);
     }
-    for (const token of step.tokens) if (!(token >= 0 && token < context.vocabularySize)) fail('parameter_invalid', `A token id lies outside the vocabulary of ${context.vocabularySize} pieces.`);
-    return new PendingStep(task, step);
+    for (let n = 0; n < tokens.length; n++) {
+      const token = tokens[n] as number;
+      if (!(token >= 0 && token < context.vocabularySize)) fail('parameter_invalid', `A token id lies outside the vocabulary of ${context.vocabularySize} pieces.`);
+    }
   }
 
-  #queueOf(sequence: LlamaSequence): Queue {
-    return this.#queues.get(sequence.store) ?? fail('engine_failed', 'The model of a program is closed.');
+  /** Lets a task wait for those of its pending steps that have tokens. False when none has. */
+  #enqueue(task: Task): boolean {
+    for (const step of task.pending) {
+      if (step.complete) continue;
+      const queue = this.#queues.get(step.sequence.store) ?? fail('engine_failed', 'The model of a program is closed.');
+      if (!task.waits) {
+        task.waits = true;
+        this.#waiting++;
+      }
+      queue.steps.push(step);
+    }
+    return task.waits;
   }
 
-  /** Puts short steps and portions of prompts into the batch. */
-  #fill(queue: Queue, candidates: readonly PendingStep[]): Entry[] {
-    const { context } = queue.lane;
-    const entries: Entry[] = [];
-    const prompts: PendingStep[] = [];
-    for (const step of candidates) {
-      if (step.remaining > shortTokens) prompts.push(step);
-      else if (step.remaining <= batchTokensMax - context.length && step.rowsOf(step.remaining) <= context.outputsMax - context.outputs) entries.push(this.#put(context, step, step.remaining));
+  /** Puts short steps and portions of prompts into the batch; all of them under one adapter. */
+  #fill({ lane, steps, msPerToken }: Queue): void {
+    const { context } = lane;
+    const { adapter } = (steps[0] as PendingStep).sequence;
+    lane.useAdapter(adapter);
+    let prompts: PendingStep[] | undefined;
+    for (let n = 0; n < steps.length; n++) {
+      const step = steps[n] as PendingStep;
+      if (step.sequence.adapter !== adapter) continue;
+      const { remaining } = step;
+      if (remaining > shortTokens) (prompts ??= []).push(step);
+      else if (remaining <= batchTokensMax - context.length && step.rowsOf(remaining) <= context.outputsMax - context.outputs) this.#put(context, step, remaining);
     }
-    let budget = Math.min(batchTokensMax, this.#portion(queue)) - context.length;
+    if (prompts === undefined) return;
+    let budget = Math.min(batchTokensMax, this.#portion(msPerToken)) - context.length;
     for (let n = 0; n < prompts.length; n++) {
       const step = prompts[n] as PendingStep;
       const share = Math.max(portionMin, Math.floor(budget / (prompts.length - n)));
       let count = Math.min(step.remaining, share, batchTokensMax - context.length);
       count -= Math.max(0, step.rowsOf(count) - (context.outputsMax - context.outputs));
       if (count <= 0) continue;
-      entries.push(this.#put(context, step, count));
+      this.#put(context, step, count);
       budget -= count;
     }
-    return entries;
+  }
+
+  #put(context: LlamaContext, step: PendingStep, count: number): void {
+    step.put(context, count);
+    this.#batch.push(step);
   }
 
   /** Tokens that a batch may have: all, unless somebody waits for it. */
-  #portion(queue: Queue): number {
-    if (this.#waiting.size <= 1 || queue.msPerToken === 0) return this.#waiting.size <= 1 ? batchTokensMax : batchTokensMax / 4;
-    return Math.max(2 * shortTokens, Math.floor(portionMs / queue.msPerToken));
+  #portion(msPerToken: number): number {
+    if (this.#waiting <= 1) return batchTokensMax;
+    return msPerToken === 0 ? batchTokensMax / 4 : Math.max(2 * shortTokens, Math.floor(portionMs / msPerToken));
   }
 
-  #put(context: LlamaContext, step: PendingStep, count: number): Entry {
-    const rows = step.rowsOf(count);
-    const firstRow = context.outputs;
-    const { sequence, tokens, done } = step;
-    for (let n = 0; n < count; n++) context.add(tokens[done + n] as number, sequence.length + n, sequence.id, n >= count - rows);
-    return { step, count, firstRow, rows };
-  }
-
-  #finish(queue: Queue, entries: readonly Entry[]): void {
-    for (const { step, count, firstRow } of entries) {
-      for (let n = 0; n < count; n++) step.sequence.tokens.push(step.tokens[step.done + n] as number);
-      step.advance(count, queue.lane.context, firstRow);
+  /** Takes what was computed out of the queue and resumes the tasks that have all that they asked for. */
+  #finish({ steps }: Queue): void {
+    const batch = this.#batch;
+    for (let n = 0; n < batch.length; n++) {
+      const step = batch[n] as PendingStep;
+      step.advance();
       if (!step.complete) continue;
-      if (queue.steps.length === 1) queue.steps.pop();
-      else queue.steps.splice(queue.steps.indexOf(step), 1);
+      if (steps.length === 1) steps.pop();
+      else steps.splice(steps.indexOf(step), 1);
     }
-    if (entries.length === 1) {
-      // one request at a time is the common case, and a small model's step is short
-      const { step, rows } = entries[0] as Entry;
-      const all = this.#waiting.get(step.task) as PendingStep[];
-      if (all.length === 1 ? step.complete : all.every((other) => other.complete)) this.#ready(step.task);
-      else if (rows > 0) step.copy(rows);
+    // laws stay valid until the next batch, so every task is resumed before it
+    if (batch.length === 1) {
+      const step = batch[0] as PendingStep;
+      if (hasAll(step.task)) this.#resume(step.task);
+      else step.copy();
       return;
     }
     const ready = new Set<Task>();
-    for (const { step, rows } of entries) {
-      const all = this.#waiting.get(step.task) as PendingStep[];
-      if (all.every((other) => other.complete)) ready.add(step.task);
-      else if (rows > 0) step.copy(rows);
+    for (const step of batch) {
+      if (hasAll(step.task)) ready.add(step.task);
+      else step.copy();
     }
-    // laws stay valid until the next batch, so every task is resumed before it
-    for (const task of ready) this.#ready(task);
+    for (const task of ready) this.#resume(task);
   }
 
-  #ready(task: Task): void {
-    const laws = this.#waiting.get(task);
-    if (laws === undefined) return;
-    this.#waiting.delete(task);
-    this.#resume(task, laws);
-  }
-
-  #resume(task: Task, laws: readonly PendingStep[]): void {
+  #resume(task: Task): void {
+    if (!task.waits) return;
+    task.waits = false;
+    this.#waiting--;
     let steps: readonly Step[];
     try {
-      steps = task.resume(laws);
+      steps = task.resume(task.pending);
     } catch (error) {
       steps = task.fail(error);
     }
     this.submit(task, steps);
   }
 
-  #failAll(entries: readonly Entry[], error: TandemError): void {
-    for (const task of new Set(entries.map(({ step }) => step.task))) {
+  #failAll(batch: readonly PendingStep[], error: TandemError): void {
+    for (const task of new Set(batch.map((step) => step.task))) {
       this.withdraw(task);
       this.submit(task, task.fail(error));
     }
   }
+}
+
+/** Whether all that a task asked for was computed. */
+function hasAll({ pending }: Task): boolean {
+  for (let n = 0; n < pending.length; n++) if (!(pending[n] as PendingStep).complete) return false;
+  return true;
 }

@@ -3,11 +3,13 @@ import { fail, TandemError } from '../../errors.ts';
 import type { Laws, Step } from '../../decoding/program.ts';
 import type { OpenModel } from './open-model.ts';
 import type { LlamaSequence } from './sequences.ts';
-import type { Task } from './task.ts';
+import type { PendingStep, Task } from './task.ts';
 
 /** An open session. */
 export class SessionTask implements Task {
   readonly run: number;
+  readonly pending: PendingStep[] = [];
+  waits = false;
   readonly model: OpenModel;
   readonly #law: Float32Array;
   readonly #sequence: LlamaSequence;

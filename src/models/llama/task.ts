@@ -12,21 +12,28 @@ import type { LlamaSequence } from './sequences.ts';
 export interface Task {
   /** Number of the run. */
   readonly run: number;
+  /** The steps that it asked for last. Kept by the scheduler. */
+  readonly pending: PendingStep[];
+  /** Whether it waits for them. Kept by the scheduler. */
+  waits: boolean;
   /** Called with the laws of all steps it asked for; gives the next steps, or nothing when it waits or has ended. */
   resume(laws: readonly Laws[]): readonly Step[];
   /** Called instead when its steps could not be computed. */
   fail(error: unknown): readonly Step[];
 }
 
-/** A step on its way through batches, and the laws it gets. */
+/** A step on its way through batches, and the laws it gets. Used again for the task's next step, since those of small models are short. */
 export class PendingStep implements Laws {
   readonly task: Task;
-  readonly sequence: LlamaSequence;
-  readonly tokens: readonly number[];
+  sequence: LlamaSequence;
+  tokens: readonly number[];
   /** Laws wanted: after each of this many last tokens. */
-  readonly count: number;
+  count: number;
   /** Tokens that were computed. */
   done = 0;
+  /** Tokens that are in the batch, and the laws that they give. */
+  portion = 0;
+  rows = 0;
   #context: LlamaContext | undefined;
   #firstRow = 0;
   readonly #copies: Law[] = [];
@@ -36,6 +43,15 @@ export class PendingStep implements Laws {
     this.sequence = step.sequence as LlamaSequence;
     this.tokens = step.tokens;
     this.count = lawsWanted(step);
+  }
+
+  /** Becomes the task's next step. */
+  renew(step: Step): void {
+    this.sequence = step.sequence as LlamaSequence;
+    this.tokens = step.tokens;
+    this.count = lawsWanted(step);
+    this.done = 0;
+    while (this.#copies.length > 0) this.#copies.pop();
   }
 
   get remaining(): number {
@@ -57,15 +73,25 @@ export class PendingStep implements Laws {
     return (this.#context as LlamaContext).law(this.#firstRow + index - copies);
   }
 
-  /** Notes that a portion was computed and where its laws stand. */
-  advance(count: number, context: LlamaContext, firstRow: number): void {
-    this.done += count;
+  /** Puts its next tokens into the batch. */
+  put(context: LlamaContext, portion: number): void {
+    const { sequence, tokens, done } = this;
+    const rows = this.rowsOf(portion);
+    this.portion = portion;
+    this.rows = rows;
     this.#context = context;
-    this.#firstRow = firstRow;
+    this.#firstRow = context.outputs;
+    for (let n = 0; n < portion; n++) context.add(tokens[done + n] as number, sequence.length + n, sequence.id, n >= portion - rows);
   }
 
-  /** Takes laws out of the context, because another batch comes before the task can read them. */
-  copy(rows: number): void {
-    for (let n = 0; n < rows; n++) this.#copies.push((this.#context as LlamaContext).law(this.#firstRow + n).slice());
+  /** Notes that its portion was computed. */
+  advance(): void {
+    const { sequence, tokens, portion } = this;
+    for (let n = 0; n < portion; n++) sequence.tokens.push(tokens[this.done++] as number);
+  }
+
+  /** Takes the laws of its portion out of the context, because another batch comes before the task can read them. */
+  copy(): void {
+    for (let n = 0; n < this.rows; n++) this.#copies.push((this.#context as LlamaContext).law(this.#firstRow + n).slice());
   }
 }

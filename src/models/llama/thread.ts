@@ -2,6 +2,7 @@
  * Entry of the engine thread. While there is work it computes batch after batch and looks for messages in between, so a cancelled
  * request ends before the next batch; without work it sleeps in the event loop.
  */
+import { performance } from 'node:perf_hooks';
 import { receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { tidyThread } from '../../system/memory.ts';
 import { loadNative } from './bindings.ts';

@@ -1,0 +1,82 @@
+/** Reports of runs: what is joined, what goes at once, how long the rest is held back. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FromEngine, RunReport } from './protocol.ts';
+import { Reports } from './reports.ts';
+
+class Harness {
+  nowMs = 1000;
+  readonly sent: { readonly atMs: number; readonly reports: readonly RunReport[] }[] = [];
+  readonly reports = new Reports((message: FromEngine) => message.type === 'reports' && this.sent.push({ atMs: this.nowMs, reports: message.reports }), () => this.nowMs);
+
+  /** One step that gives a piece of text. */
+  step(run: number, delta: string, tookMs: number): void {
+    this.nowMs += tookMs;
+    this.reports.event(run, { type: 'text', delta });
+    this.reports.flush(false);
+  }
+
+  text(run: number): string {
+    return this.sent.flatMap(({ reports }) => reports).filter((report) => report.run === run).flatMap(({ events }) => events as { type: string; delta?: string }[]).map(({ delta }) => delta ?? '').join('');
+  }
+}
+
+test('the first text and the end of a run go at once, in order with everything else', () => {
+  const harness = new Harness();
+  harness.step(1, 'a', 1);
+  assert.deepEqual(harness.sent.map(({ reports }) => reports), [[{ run: 1, events: [{ type: 'text', delta: 'a' }], end: false, error: undefined }]]);
+  harness.step(1, 'b', 1);
+  harness.step(1, 'c', 1);
+  const told = { type: 'text', delta: 'd', tokens: [{ text: 'd', id: 4 }] };
+  harness.reports.event(1, told);
+  harness.reports.event(1, { type: 'text', delta: 'e' });
+  harness.reports.event(1, { type: 'finish' });
+  harness.reports.end(1);
+  assert.equal(harness.sent.length, 1, 'nothing but the first text has gone');
+  harness.reports.flush(false);
+  assert.deepEqual(harness.sent[1]?.reports, [{ run: 1, events: [{ type: 'text', delta: 'bc' }, told, { type: 'text', delta: 'e' }, { type: 'finish' }], end: true, error: undefined }]);
+  harness.reports.flush(true);
+  assert.equal(harness.sent.length, 2, 'nothing is sent twice');
+});
+
+for (const { stepMs, heldMs } of [{ stepMs: 0.25, heldMs: 48 }, { stepMs: 1, heldMs: 48 }, { stepMs: 5, heldMs: 48 }, { stepMs: 7, heldMs: 24 }, { stepMs: 20, heldMs: 24 }, { stepMs: 100, heldMs: 24 }]) {
+  test(`steps of ${stepMs} ms: text is held back about ${heldMs} ms, and all of it arrives`, () => {
+    const harness = new Harness();
+    let text = '';
+    for (let n = 0; n < 4000; n++) {
+      text += String(n % 10);
+      harness.step(7, String(n % 10), stepMs);
+    }
+    harness.reports.end(7, new Error('stopped'));
+    harness.reports.flush(true);
+    assert.equal(harness.text(7), text);
+    assert.equal(harness.sent.at(-1)?.reports[0]?.end, true);
+    assert.match(harness.sent.at(-1)?.reports[0]?.error?.message ?? '', /./);
+    const apart = harness.sent.slice(3, -1).map(({ atMs }, n) => atMs - (harness.sent[n + 2]?.atMs ?? 0));
+    assert.ok(apart.length > 10);
+    for (const ms of apart) assert.ok(ms >= heldMs - 1e-6 && ms <= heldMs + Math.max(6, stepMs) + 1e-6, `${ms} ms between two messages`);
+  });
+}
+
+test('a step that takes long all at once delays text by three further steps at most', () => {
+  const harness = new Harness();
+  for (let n = 0; n < 500; n++) harness.step(1, 'x', 0.5);
+  const before = harness.sent.length;
+  for (let n = 0; n < 4; n++) harness.step(1, 'y', 100);
+  assert.ok(harness.sent.length > before);
+  for (let n = 0; n < 5; n++) harness.step(1, 'z', 100);
+  assert.ok(harness.sent.length >= before + 5, 'from then on each step is sent');
+});
+
+test('runs share a message and keep their own text', () => {
+  const harness = new Harness();
+  for (let n = 0; n < 100; n++) {
+    harness.reports.event(1, { type: 'text', delta: `a${n} ` });
+    harness.step(2, `b${n} `, 1);
+  }
+  harness.reports.end(1);
+  harness.reports.end(2);
+  harness.reports.flush(true);
+  for (const [run, letter] of [[1, 'a'], [2, 'b']] as const) assert.equal(harness.text(run), Array.from({ length: 100 }, (_, n) => `${letter}${n} `).join(''));
+  assert.ok(harness.sent.length < 10, `${harness.sent.length} messages`);
+});
