@@ -14,7 +14,7 @@ import type { Law } from './program.ts';
 
 /** How to draft. */
 export interface DraftSettings {
-  /** Tokens at most, 1 to 32. Default 12. */
+  /** Tokens at most, 1 to 32. Default 24. */
   readonly tokensMax: number;
   /** 0 to 1: a first draft below this confidence is not worth a check. 0 drafts always. Default 0.6. */
   readonly confidenceMin: number;
@@ -28,7 +28,7 @@ export interface DraftSettings {
 const pauseGrowth = 4;
 
 /** The defaults of `DraftSettings`. */
-export const draftDefaults: DraftSettings = { tokensMax: 12, confidenceMin: 0.6, togetherMin: 0.5, pauseMax: 256 };
+export const draftDefaults: DraftSettings = { tokensMax: 24, confidenceMin: 0.6, togetherMin: 0.5, pauseMax: 256 };
 
 /** Decides, round by round of one answer, how far to draft. */
 export class DraftLength {

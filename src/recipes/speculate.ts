@@ -15,7 +15,7 @@ import { CallStream } from './call.ts';
 import { paired, type Recipe, type RecipeContext } from './recipe.ts';
 
 const knobs = z.strictObject({
-  draftTokensMax: z.number().int().min(1).max(32).default(12).describe('Tokens drafted at most before each check, 1 to 32.'),
+  draftTokensMax: z.number().int().min(1).max(32).default(24).describe('Tokens drafted at most before each check, 1 to 32.'),
   confidenceMin: z.number().min(0).max(1).default(0.6).describe('Draft no further where the draft model gives its likeliest token less probability, 0 to 1.'),
 });
 
