@@ -4,11 +4,9 @@
  */
 import { packError, type FromEngine, type RunReport } from './protocol.ts';
 
-/** Events are held back about this long while steps are long. Milliseconds. */
+/** Events are held back about this long, since a message costs the engine a tenth of a millisecond. Milliseconds. */
 const holdMs = 24;
-/** And this long while they are short: a message costs the engine a tenth of a millisecond, a tenth of a short step. Milliseconds. */
-const holdShortMs = 48;
-/** Steps that take less are short: then the clock is read about this often and not after each. Milliseconds. */
+/** While steps are shorter than this, the clock is read about this often and not after each. Milliseconds. */
 const lookMs = 6;
 /** Steps between two looks at most, so that a step that takes long all at once delays little. */
 const stepsApartMax = 4;
@@ -83,7 +81,7 @@ export class Reports {
     const stepMs = (now - this.#lookedAt) / this.#stepsApart;
     this.#lookedAt = now;
     this.#stepsApart = this.#stepsLeft = Math.max(1, Math.min(stepsApartMax, Math.floor(lookMs / stepMs)));
-    if (now - this.#sentAt < (stepMs < lookMs ? holdShortMs : holdMs)) return false;
+    if (now - this.#sentAt < holdMs) return false;
     this.#sentAt = now;
     return true;
   }

@@ -183,30 +183,36 @@ export class Scheduler {
     const { context } = lane;
     const { adapter } = (steps[0] as PendingStep).sequence;
     lane.useAdapter(adapter);
+    let tokensLeft = batchTokensMax;
+    let rowsLeft = context.outputsMax;
+    const choose = (step: PendingStep, portion: number): void => {
+      tokensLeft -= portion;
+      rowsLeft -= step.choose(portion);
+      this.#batch.push(step);
+    };
     let prompts: PendingStep[] | undefined;
     for (let n = 0; n < steps.length; n++) {
       const step = steps[n] as PendingStep;
       if (step.sequence.adapter !== adapter) continue;
       const { remaining } = step;
       if (remaining > shortTokens) (prompts ??= []).push(step);
-      else if (remaining <= batchTokensMax - context.length && step.rowsOf(remaining) <= context.outputsMax - context.outputs) this.#put(context, step, remaining);
+      else if (remaining <= tokensLeft && step.rowsOf(remaining) <= rowsLeft) choose(step, remaining);
     }
-    if (prompts === undefined) return;
-    let budget = Math.min(batchTokensMax, this.#portion(msPerToken)) - context.length;
-    for (let n = 0; n < prompts.length; n++) {
-      const step = prompts[n] as PendingStep;
-      const share = Math.max(portionMin, Math.floor(budget / (prompts.length - n)));
-      let count = Math.min(step.remaining, share, batchTokensMax - context.length);
-      count -= Math.max(0, step.rowsOf(count) - (context.outputsMax - context.outputs));
-      if (count <= 0) continue;
-      this.#put(context, step, count);
-      budget -= count;
+    if (prompts !== undefined) {
+      let budget = Math.min(tokensLeft, this.#portion(msPerToken) - (batchTokensMax - tokensLeft));
+      for (let n = 0; n < prompts.length; n++) {
+        const step = prompts[n] as PendingStep;
+        const share = Math.max(portionMin, Math.floor(budget / (prompts.length - n)));
+        let count = Math.min(step.remaining, share, tokensLeft);
+        count -= Math.max(0, step.rowsOf(count) - rowsLeft);
+        if (count <= 0) continue;
+        choose(step, count);
+        budget -= count;
+      }
     }
-  }
-
-  #put(context: LlamaContext, step: PendingStep, count: number): void {
-    step.put(context, count);
-    this.#batch.push(step);
+    // where sequences lie apart, the library computes neighbours together, and everything else one after the other
+    if (this.#batch.length > 1) this.#batch.sort((a, b) => a.sequence.id - b.sequence.id);
+    for (let n = 0; n < this.#batch.length; n++) (this.#batch[n] as PendingStep).put(context);
   }
 
   /** Tokens that a batch may have: all, unless somebody waits for it. */

@@ -159,12 +159,42 @@ export class SequenceStore {
   }
 
   #make(role: string, adapter: string): LlamaSequence {
-    if (this.#free.length === 0) this.evict();
-    const id = this.#free.pop();
+    const id = this.#place();
     if (id === undefined) return fail('engine_out_of_memory', 'The model holds as many sequences as it can.');
     const sequence = new LlamaSequence(this, role, id, adapter);
     this.#live.add(sequence);
     return sequence;
+  }
+
+  /**
+   * A free place, between or beside sequences that are in use if possible: where sequences lie apart, the library computes neighbours in one
+   * go and all others one after the other, which for a small model takes as long as computing them alone. A kept prefix makes way for that.
+   */
+  #place(): number | undefined {
+    let best = this.#free.at(-1);
+    let neighbours = best === undefined ? -1 : this.#neighbours(best);
+    let makesWay: LlamaSequence | undefined;
+    for (const id of this.#free) {
+      if (this.#neighbours(id) <= neighbours) continue;
+      best = id;
+      neighbours = this.#neighbours(id);
+    }
+    for (const kept of this.#kept) {
+      if (this.#neighbours(kept.id) <= neighbours) continue;
+      best = kept.id;
+      neighbours = this.#neighbours(kept.id);
+      makesWay = kept;
+    }
+    if (makesWay !== undefined) this.#drop(makesWay);
+    if (best !== undefined) this.#free.splice(this.#free.indexOf(best), 1);
+    return best;
+  }
+
+  /** How many neighbours of a place are in use, as far as it matters. */
+  #neighbours(id: number): number {
+    let count = 0;
+    if (this.context.layout === 'apart') for (const live of this.#live) if (Math.abs(live.id - id) === 1) count++;
+    return count;
   }
 
   /** Goes on with a kept prefix, cut to what is wanted of it. */
@@ -184,7 +214,7 @@ export class SequenceStore {
       for (const candidate of pool) {
         if (candidate.adapter !== adapter) continue;
         const shared = Math.min(commonLength(candidate.tokens, prompt), prompt.length - 1);
-        if (shared > common) {
+        if (shared > common || (shared > 0 && shared === common && !candidate.open && source?.open === false && this.#neighbours(candidate.id) > this.#neighbours(source.id))) {
           common = shared;
           source = candidate;
         }

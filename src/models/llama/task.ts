@@ -31,7 +31,7 @@ export class PendingStep implements Laws {
   count: number;
   /** Tokens that were computed. */
   done = 0;
-  /** Tokens that are in the batch, and the laws that they give. */
+  /** Tokens that go into the batch, and the laws that they give. */
   portion = 0;
   rows = 0;
   #context: LlamaContext | undefined;
@@ -73,12 +73,15 @@ export class PendingStep implements Laws {
     return (this.#context as LlamaContext).law(this.#firstRow + index - copies);
   }
 
-  /** Puts its next tokens into the batch. */
-  put(context: LlamaContext, portion: number): void {
-    const { sequence, tokens, done } = this;
-    const rows = this.rowsOf(portion);
+  /** Chooses how many of its next tokens go into the batch. @returns the laws that they give */
+  choose(portion: number): number {
     this.portion = portion;
-    this.rows = rows;
+    return (this.rows = this.rowsOf(portion));
+  }
+
+  /** Puts the chosen tokens into the batch. */
+  put(context: LlamaContext): void {
+    const { sequence, tokens, done, portion, rows } = this;
     this.#context = context;
     this.#firstRow = context.outputs;
     for (let n = 0; n < portion; n++) context.add(tokens[done + n] as number, sequence.length + n, sequence.id, n >= portion - rows);
