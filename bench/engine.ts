@@ -9,11 +9,13 @@
  * Speed: tokens a second of the bundled large model through the product's own way (`engine/own-speed.ts`) against llama-bench on the
  * same file and threads, round by round, each side in a process of its own: where a process's memory happens to lie makes some percent of
  * difference for as long as it lives. The median of the rounds' ratios counts.
+ * Several at once: tokens a second of four requests at a time against one.
  * Speculation: greedy answers to held-out prompts of the tasks that the pair was trained for, plain and speculative in turn, whole time each, the prompt being
  * cached for both; beside it the same on free prose, where a small draft model is of little use; and the time of decoding against
  * llama-speculative-simple on the same pair and prompts.
  */
 import { parseArgs } from 'node:util';
+import { plainSettings } from '../src/decoding/settings.ts';
 import { defaultThreads } from '../src/models/llama/model-file.ts';
 import type { Model } from '../src/models/port.ts';
 import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './engine/members.ts';
@@ -104,6 +106,24 @@ async function againstSpeculativeSimple(large: Model, files: { large: string; sm
   return ratios.length === 0 ? null : median(ratios);
 }
 
+/** Tokens a second of so many requests at once, each with a prompt of its own, one after the other for some seconds. */
+async function atOnce(large: Model, requests: number, seconds: number): Promise<number> {
+  const settings = { ...plainSettings, temperature: 0 };
+  const began = performance.now();
+  let asked = 0;
+  let written = 0;
+  const client = async (): Promise<void> => {
+    while (performance.now() - began < 1000 * seconds) {
+      const first = asked++;
+      const prompt = Array.from({ length: 16 + (first % 17) }, (_, at) => 5 + ((first * 31 + at * 37) % 4000));
+      const { finish } = await timed(large, 'generate', { model: 'large' }, { prompt, settings, tokensMax: 24 + (first % 49), ignoreEnd: true });
+      written += finish.completionTokens;
+    }
+  };
+  await Promise.all(Array.from({ length: requests }, client));
+  return (1000 * written) / (performance.now() - began);
+}
+
 const files = { large: values.large ?? bundledFile('large'), small: values.small ?? bundledFile('small') };
 console.log(machineLine());
 if (files.large === undefined || files.small === undefined) {
@@ -118,6 +138,11 @@ if (files.large === undefined || files.small === undefined) {
   const speed = speeds(pair.large, threads, peers);
   const models = await openMembers(pair, threads);
   const large = models['large'] as Model;
+  const seconds = values.quick ? 2 : 8;
+  await atOnce(large, 4, seconds / 2); // warm up
+  const alone = await atOnce(large, 1, seconds);
+  const four = await atOnce(large, 4, seconds);
+  console.log(`requests of 16 to 32 prompt tokens and 24 to 72 written: ${alone.toFixed(0)} tok/s one after the other, ${four.toFixed(0)} four at once`);
   const gain = await speculation(large, benchPrompts(prompts));
   const prose = await speculation(large, benchPrompts(values.quick ? 3 : 9, ['prose']));
   for (const [name, { identical, answers, acceptance, speedup }] of [['tasks', gain], ['free prose', prose]] as const) {
@@ -128,7 +153,7 @@ if (files.large === undefined || files.small === undefined) {
   peers?.remove();
   printFigures('engine', {
     decodeRatio: rounded(speed.decodeRatio), promptRatio: rounded(speed.promptRatio), speculateSpeedup: rounded(gain.speedup), speculateVsLlamaCpp: rounded(versus),
-    decodeTokensPerSecond: Math.round(speed.decode), promptTokensPerSecond: Math.round(speed.prompt), speculateTokensPerSecond: Math.round(gain.tokensPerSecond),
+    fourAtOnce: rounded(four / alone), decodeTokensPerSecond: Math.round(speed.decode), promptTokensPerSecond: Math.round(speed.prompt), speculateTokensPerSecond: Math.round(gain.tokensPerSecond),
     acceptance: rounded(gain.acceptance), proseSpeedup: rounded(prose.speedup), identical: gain.identical, answers: gain.answers, threads,
   });
 }
