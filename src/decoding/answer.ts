@@ -13,7 +13,7 @@ import { Occurrences } from './occurrences.ts';
 import { PieceJoiner, shownText } from './pieces.ts';
 import type { Constraint, Law, ProgramEnv, Vocabulary } from './program.ts';
 import { draw, Shaper, type Distribution } from './shape.ts';
-import type { ShapeSettings } from './settings.ts';
+import { penalises, type ShapeSettings } from './settings.ts';
 import { StopFinder } from './stops.ts';
 
 /** What an answer is asked to be. Plain data, so that it crosses threads. */
@@ -83,7 +83,7 @@ export class Answer {
     this.#shaper = new Shaper(this.#vocabulary.size, args.settings);
     this.#joiner = new PieceJoiner(this.#vocabulary);
     this.#stops = new StopFinder(args.stop ?? []);
-    this.occurrences = new Occurrences(args.settings.repetitionPenalty === 1 ? [] : args.prompt);
+    this.occurrences = new Occurrences(args.settings.repetitionPenalty === 1 ? [] : args.prompt, penalises(args.settings));
     this.constraint = args.grammar === undefined ? undefined : env.constraint(role, args.grammar);
     this.greedy = args.settings.temperature === 0;
   }

@@ -36,7 +36,8 @@ export function shownText(vocabulary: Vocabulary, token: number): string {
 export class PieceJoiner {
   readonly #vocabulary: Vocabulary;
   readonly #texts: (string | null | undefined)[];
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** Made at the first broken character, since making one takes as long as a step of a small model's bookkeeping. */
+  #decoder: InstanceType<typeof TextDecoder> | undefined;
   #broken = false;
 
   /** @param vocabulary of the tokens */
@@ -51,6 +52,7 @@ export class PieceJoiner {
     if (text !== null && !this.#broken) return text;
     const bytes = this.#vocabulary.bytes(token);
     if (bytes.length === 0) return '';
+    this.#decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
     const out = this.#decoder.decode(bytes, { stream: true });
     this.#broken = text === null ? endsInside(bytes) : false;
     return out;
@@ -58,7 +60,7 @@ export class PieceJoiner {
 
   /** What is left at the end of the answer: U+FFFD when a character stayed incomplete. */
   end(): string {
-    const out = this.#broken ? this.#decoder.decode() : '';
+    const out = this.#broken ? (this.#decoder?.decode() ?? '') : '';
     this.#broken = false;
     return out;
   }

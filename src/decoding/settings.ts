@@ -35,6 +35,11 @@ export const plainSettings: ShapeSettings = {
   logitBias: [],
 };
 
+/** Whether what occurred before changes the law. */
+export function penalises({ presencePenalty, frequencyPenalty, repetitionPenalty }: ShapeSettings): boolean {
+  return presencePenalty !== 0 || frequencyPenalty !== 0 || repetitionPenalty !== 1;
+}
+
 /**
  * Fills in what a request leaves open.
  * @param sampling the request's fields

@@ -14,7 +14,7 @@
 import { largest } from './law.ts';
 import { Occurrences } from './occurrences.ts';
 import type { Constraint, Law } from './program.ts';
-import type { ShapeSettings } from './settings.ts';
+import { penalises, type ShapeSettings } from './settings.ts';
 
 /** Weights below this share of the largest one change no sum in double precision, even a million of them. */
 const negligible = -52;
@@ -44,7 +44,7 @@ export class Shaper implements Distribution {
   constructor(size: number, settings: ShapeSettings) {
     this.#size = size;
     this.#settings = settings;
-    this.#penalises = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0 || settings.repetitionPenalty !== 1;
+    this.#penalises = penalises(settings);
   }
 
   /** Applies logit bias and penalties to the law itself. `original` still gives the logits as they were. */

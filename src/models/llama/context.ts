@@ -60,6 +60,7 @@ export class LlamaContext {
   /** Laws that the batch under construction will give. */
   outputs = 0;
   readonly #native: Native;
+  readonly #stop: Pointer;
   readonly #tokens = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #positions = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #sequences = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
@@ -85,7 +86,7 @@ export class LlamaContext {
     this.pointer = value;
     this.memory = native.memoryOf(value);
     this.cells = native.contextSize(value);
-    native.setAbort(value, native.flagIsSet, settings.stop);
+    this.#stop = settings.stop;
     if (settings.pool !== nothing) native.attachThreadpool(value, settings.pool, settings.pool);
     this.#fillBatch();
   }
@@ -124,6 +125,11 @@ export class LlamaContext {
     this.length = 0;
     this.outputs = 0;
     return this.#native.encode(this.pointer, this.#batch) === 0 ? 'done' : 'failed';
+  }
+
+  /** Whether the byte that stops a computation is looked at from now on. At first it is not. */
+  mayStop(may: boolean): void {
+    this.#native.setAbort(this.pointer, may ? this.#native.flagIsSet : nothing, may ? this.#stop : nothing);
   }
 
   /** The law at a row of the last batch, in place: valid until the next `decode`. */

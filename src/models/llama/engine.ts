@@ -15,6 +15,9 @@ import { Scheduler } from './scheduler.ts';
 import { SessionTask } from './session-task.ts';
 import { WeightsCache } from './weights.ts';
 
+/** Short batches of a lone run that are computed in one go, before anybody looks for messages again: these looks cost a few percent of such a batch. */
+const batchesATurn = 4;
+
 type Later = typeof later;
 const later = Symbol('the answer comes later');
 
@@ -66,10 +69,10 @@ export class Engine {
     else this.#answer(message.call, () => this.#ask(message));
   }
 
-  /** Does one batch of work, and sends what is due. */
+  /** Does one batch of work, or a few that are short, and sends what is due. */
   advance(): void {
     this.#admission.admit();
-    this.#scheduler.advance();
+    for (let n = 0; n < batchesATurn && this.#scheduler.advance() && !this.#reports.urgent; n++);
     this.#embed();
     this.#admission.admit();
     this.#reports.flush(!this.busy);

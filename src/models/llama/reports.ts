@@ -6,10 +6,12 @@ import { packError, type FromEngine, type RunReport } from './protocol.ts';
 
 /** Events are held back about this long, since a message costs the engine a tenth of a millisecond. Milliseconds. */
 const holdMs = 24;
-/** While steps are shorter than this, the clock is read about this often and not after each. Milliseconds. */
-const lookMs = 6;
-/** Steps between two looks at most, so that a step that takes long all at once delays little. */
-const stepsApartMax = 4;
+/** And this long when steps are short and nothing urgent has come since the last message. Milliseconds. */
+const holdLongMs = 48;
+/** While turns are shorter than this, the clock is read about this often and not after each. Milliseconds. */
+const lookMs = 10;
+/** Turns between two looks at most, so that one that takes long all at once delays little. */
+const turnsApartMax = 4;
 
 interface Collected {
   readonly run: number;
@@ -28,13 +30,19 @@ export class Reports {
   readonly #begun = new Set<number>();
   #urgent = false;
   #sentAt = 0;
+  #holdMs = holdMs;
   #lookedAt = 0;
-  #stepsApart = 1;
-  #stepsLeft = 1;
+  #turnsApart = 1;
+  #turnsLeft = 1;
 
   constructor(send: (message: FromEngine) => void, now: () => number) {
     this.#send = send;
     this.#now = now;
+  }
+
+  /** Whether something waits that is to go at once. */
+  get urgent(): boolean {
+    return this.#urgent;
   }
 
   /** Adds an event of a run. */
@@ -59,11 +67,14 @@ export class Reports {
     this.#urgent = true;
   }
 
-  /** Sends what is due; called after each step. */
+  /** Sends what is due; called after each turn. */
   flush(all: boolean): void {
     if (this.#collected.size === 0) return;
     if (!all && !this.#urgent && !this.#isDue()) return;
-    if (all || this.#urgent) this.#sentAt = this.#now();
+    if (all || this.#urgent) {
+      this.#sentAt = this.#now();
+      this.#holdMs = holdMs;
+    }
     this.#urgent = false;
     const reports: RunReport[] = [];
     for (const collected of this.#collected.values()) {
@@ -76,13 +87,14 @@ export class Reports {
   }
 
   #isDue(): boolean {
-    if (--this.#stepsLeft > 0) return false;
+    if (--this.#turnsLeft > 0) return false;
     const now = this.#now();
-    const stepMs = (now - this.#lookedAt) / this.#stepsApart;
+    const turnMs = (now - this.#lookedAt) / this.#turnsApart;
     this.#lookedAt = now;
-    this.#stepsApart = this.#stepsLeft = Math.max(1, Math.min(stepsApartMax, Math.floor(lookMs / stepMs)));
-    if (now - this.#sentAt < holdMs) return false;
+    this.#turnsApart = this.#turnsLeft = Math.max(1, Math.min(turnsApartMax, Math.floor(lookMs / turnMs)));
+    if (now - this.#sentAt < this.#holdMs) return false;
     this.#sentAt = now;
+    this.#holdMs = turnMs < lookMs ? holdLongMs : holdMs;
     return true;
   }
 

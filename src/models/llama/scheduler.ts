@@ -15,6 +15,8 @@ import type { Step } from '../../decoding/program.ts';
 const shortTokens = 32;
 /** How long a batch may take while others wait. Milliseconds. */
 const portionMs = 40;
+/** Steps are short where reading a prompt takes less than this a token; one token takes some five times as long. Milliseconds. */
+const shortMsPerToken = 0.4;
 /** The least that a prompt gets of a batch. */
 const portionMin = 16;
 
@@ -100,20 +102,20 @@ export class Scheduler {
     }
   }
 
-  /** Computes one batch of the model whose turn it is. */
-  advance(): void {
+  /** Computes one batch of the model whose turn it is. True when it was a short one of the only task that waits, and the task goes on. */
+  advance(): boolean {
     const queue = this.#next();
-    if (queue === undefined) return;
+    if (queue === undefined) return false;
     this.#fill(queue);
     const { context, store } = queue.lane;
     const tokens = context.length;
     const long = tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2;
-    if (long) this.#watch.begin(this.#batch.map(({ task }) => task.run));
+    if (long) this.#beginWatch(context);
     const timed = tokens >= portionMin;
     const beganMs = timed ? this.#now() : 0;
     const outcome = context.decode();
     const tookMs = timed ? this.#now() - beganMs : 0;
-    if (long || outcome === 'stopped') this.#watch.end();
+    if (long) this.#endWatch(context);
     if (outcome === 'done') {
       if (timed) queue.msPerToken += 0.3 * (tookMs / tokens - queue.msPerToken);
       this.#finish(queue);
@@ -125,6 +127,18 @@ export class Scheduler {
     while (this.#batch.length > 0) this.#batch.pop();
     // whoever came first goes last next time
     if (queue.steps.length > 1) queue.steps.push(queue.steps.shift() as PendingStep);
+    return this.#waiting === 1 && !timed && queue.msPerToken > 0 && queue.msPerToken < shortMsPerToken;
+  }
+
+  /** Lets a batch that takes long be stopped. Others are not watched, since asking after each operation takes its time too. */
+  #beginWatch(context: LlamaContext): void {
+    this.#watch.begin(this.#batch.map(({ task }) => task.run));
+    context.mayStop(true);
+  }
+
+  #endWatch(context: LlamaContext): void {
+    context.mayStop(false);
+    this.#watch.end();
   }
 
   /** The queue whose turn it is. */

@@ -42,6 +42,8 @@ class FakeContext {
     return 'done';
   }
 
+  mayStop(): void {}
+
   cut(): boolean {
     return true;
   }
