@@ -197,6 +197,14 @@ export class Scheduler {
     const { context } = lane;
     const { adapter } = (steps[0] as PendingStep).sequence;
     lane.useAdapter(adapter);
+    if (steps.length === 1 && (steps[0] as PendingStep).remaining <= shortTokens) {
+      // one request at a time is the common case, and a small model's step is short
+      const step = steps[0] as PendingStep;
+      step.choose(step.remaining);
+      step.put(context);
+      this.#batch.push(step);
+      return;
+    }
     let tokensLeft = batchTokensMax;
     let rowsLeft = context.outputsMax;
     const choose = (step: PendingStep, portion: number): void => {
