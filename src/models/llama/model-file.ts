@@ -9,7 +9,10 @@ import type { EngineContext } from '../context.ts';
 const bundled = 'bundled:';
 /** Threads that computing uses at most by default. */
 const threadsMax = 8;
-/** Files below this many bytes are computed faster by one thread: the threads would wait for each other more than they compute. */
+/**
+ * Files below this many bytes are computed by one thread: threads of so small a model wait for each other at every operation, so whatever
+ * else the machine does slows all of them down. Where cores are idle, more threads are faster (docs/configuration.md, `threads`).
+ */
 const oneThreadBytes = 96 * 1024 * 1024;
 
 /** The folder for pulled files: `TANDEM_CACHE`, else `~/.cache/tandem`. */
