@@ -132,12 +132,12 @@ if (files.large === undefined || files.small === undefined) {
 } else {
   const pair = { large: files.large, small: files.small };
   const threads = values.threads === undefined ? defaultThreads(pair.large) : Number(values.threads);
+  const models = await openMembers(pair, threads);
+  const large = models['large'] as Model;
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
   const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, wantedLibraries);
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
   const speed = speeds(pair.large, threads, peers);
-  const models = await openMembers(pair, threads);
-  const large = models['large'] as Model;
   const seconds = values.quick ? 2 : 8;
   await atOnce(large, 4, seconds / 2); // warm up
   const alone = await atOnce(large, 1, seconds);

@@ -100,7 +100,8 @@ function engineLibraries(folder: string): string {
   link(ggmlBase, 'libggml-base.so.0');
   // the programs name one processor build; it must be the one that the engine picked, since its kernels take the place of any other's
   const picked = /libggml-cpu-[a-z0-9_.]+\.so/.exec(readFileSync('/proc/self/maps', 'utf8'))?.[0];
-  if (picked !== undefined) link(join(bins, picked), 'libggml-cpu.so.0');
+  if (picked === undefined) throw new Error('The engine is not loaded: open a model before the peers are looked for, so that they get the processor build that it picked.');
+  link(join(bins, picked), 'libggml-cpu.so.0');
   for (const name of ['libllama-common.so.0', 'libllama-bench-impl.so', 'libllama-server-impl.so']) if (existsSync(join(folder, name))) link(join(folder, name), name);
   for (const name of ['llama-bench', 'llama-speculative-simple']) if (existsSync(join(folder, name))) copyFileSync(join(folder, name), join(made, name)); // they look for processor builds beside themselves
   return made;
