@@ -45,6 +45,27 @@ test('a draft that is always right takes fewer target steps', () => {
   assert.equal(steps['target'], 4);
 });
 
+test('a drafted end token is checked without being read', () => {
+  const end = 26;
+  // five letters, then the end; the draft model says the same
+  const target: MadeUpModel = (tokens) => Array.from({ length: 27 }, (_, id) => (id === (tokens.length < 6 ? tokens.length : end) ? 20 : 0));
+  for (const settings of [greedy, plainSettings]) {
+    const args = { prompt: [0], settings, tokensMax: 40, draft: { tokensMax: 20 } };
+    const { steps, read, events } = drive(speculate, args, { target, draft: target }, { vocabulary: letters(27) });
+    assert.equal(text(events), 'bcdef');
+    assert.equal(finish(events).reason, 'stop');
+    assert.equal(finish(events).draftedTokens, 6);
+    assert.equal(finish(events).acceptedTokens, 6);
+    assert.equal(steps['target'], 1);
+    assert.equal(read['target'], 6, 'the prompt and five letters');
+  }
+  // a refused end token gives way to what the target writes
+  const endsEarly: MadeUpModel = (tokens) => (tokens.length < 3 ? target(tokens) : Array.from({ length: 27 }, (_, id) => (id === end ? 20 : 0)));
+  const refused = drive(speculate, { prompt: [0], settings: greedy, tokensMax: 40, draft: { confidenceMin: 0 } }, { target, draft: endsEarly }, { vocabulary: letters(27) });
+  assert.equal(text(refused.events), 'bcdef');
+  assert.ok(finish(refused.events).draftedTokens as number > (finish(refused.events).acceptedTokens as number));
+});
+
 test('a draft that is never right does no harm, and drafting pauses', () => {
   const target = irregular(27, 5, 12);
   const opposite: MadeUpModel = (tokens) => target(tokens).map((logit) => -logit * 3);

@@ -127,11 +127,15 @@ class Pair {
     return token;
   }
 
-  /** Lets the target read what it has not read, check the drafted tokens in the same pass, and takes what comes out. */
+  /**
+   * Lets the target read what it has not read, check the drafted tokens in the same pass, and takes what comes out. An end token
+   * is checked by the law before it; nothing follows it, so it is not read.
+   */
   *verify(): Steps {
     const drafted = this.#drafted;
-    const tokens = [...this.#tokens.slice(this.#target.length), ...drafted];
-    const [laws] = yield [{ sequence: this.#target, tokens, laws: drafted.length + 1 }];
+    const read = this.#ends(drafted.at(-1)) ? drafted.slice(0, -1) : drafted;
+    const tokens = [...this.#tokens.slice(this.#target.length), ...read];
+    const [laws] = yield [{ sequence: this.#target, tokens, laws: read.length + 1 }];
     this.#rounds++;
     let accepted = 0;
     for (let position = 0; position <= drafted.length && !this.done; position++) {
@@ -158,6 +162,11 @@ class Pair {
     if (proposed === undefined) return draw(p, this.#env.random());
     const accepts = this.#env.random() * this.#residual.probability(position, proposed) < probability(p, proposed);
     return accepts ? proposed : this.#residual.draw(position, p, this.#env.random());
+  }
+
+  /** Whether a token ends the answer. */
+  #ends(token: number | undefined): boolean {
+    return token !== undefined && this.#args.ignoreEnd !== true && this.#vocabulary.isEnd(token);
   }
 
   #take(token: number): void {

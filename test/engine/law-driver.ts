@@ -39,6 +39,8 @@ export interface Driven<Event> {
   readonly events: Event[];
   /** Steps computed, by role. */
   readonly steps: Readonly<Record<string, number>>;
+  /** Tokens read, by role. */
+  readonly read: Readonly<Record<string, number>>;
 }
 
 /** Runs a program to its end. */
@@ -46,6 +48,7 @@ export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Arg
   const { next } = seededRandom(options.seed ?? 1);
   const events: Event[] = [];
   const steps: Record<string, number> = {};
+  const read: Record<string, number> = {};
   const env: ProgramEnv<Event> = {
     open: (role) => new MadeUpSequence(role, []),
     vocabulary: () => options.vocabulary,
@@ -59,6 +62,7 @@ export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Arg
   const compute = (step: Step): Laws => {
     const sequence = step.sequence as MadeUpSequence;
     steps[sequence.role] = (steps[sequence.role] ?? 0) + 1;
+    read[sequence.role] = (read[sequence.role] ?? 0) + step.tokens.length;
     const laws: Law[] = [];
     const wanted = lawsWanted(step);
     step.tokens.forEach((token, n) => {
@@ -70,7 +74,7 @@ export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Arg
   const running = program(env, args);
   let result = running.next();
   while (result.done !== true) result = running.next(result.value.map(compute));
-  return { events, steps };
+  return { events, steps, read };
 }
 
 /** A made-up model whose logits depend on the last tokens in an irregular way. @param spread of the logits */
