@@ -9,6 +9,7 @@
 import type { EmittedToken } from '../exchange.ts';
 import { fail } from '../errors.ts';
 import { argmax, summarise, topTokens } from './law.ts';
+import { GrowingText } from './growing-text.ts';
 import { Occurrences } from './occurrences.ts';
 import { PieceJoiner, shownText } from './pieces.ts';
 import type { Constraint, Law, ProgramEnv, Vocabulary } from './program.ts';
@@ -67,6 +68,9 @@ export class Answer {
   readonly #shaper: Shaper;
   readonly #joiner: PieceJoiner;
   readonly #stops: StopFinder;
+  /** Whether nothing is to be known of a token's text when it is taken: no stop texts, no reports. */
+  readonly #joinsLater: boolean;
+  #growing: GrowingText | undefined;
   readonly #pending: Pending[] = [];
   #report: Omit<EmittedToken, 'text' | 'id'> | undefined;
   #measured: { readonly logTotal: number; readonly entropy: number; readonly top: readonly { readonly id: number; readonly logit: number }[] } | undefined;
@@ -83,6 +87,7 @@ export class Answer {
     this.#shaper = new Shaper(this.#vocabulary.size, args.settings);
     this.#joiner = new PieceJoiner(this.#vocabulary);
     this.#stops = new StopFinder(args.stop ?? []);
+    this.#joinsLater = !this.#stops.seeks && args.topLogprobs === undefined;
     this.occurrences = new Occurrences(args.settings.repetitionPenalty === 1 ? [] : args.prompt, penalises(args.settings));
     this.constraint = args.grammar === undefined ? undefined : env.constraint(role, args.grammar);
     this.greedy = args.settings.temperature === 0;
@@ -155,19 +160,35 @@ export class Answer {
     this.length++;
     this.occurrences.add(token);
     this.constraint?.accept(token);
-    const text = this.#joiner.push(token);
-    this.#textLength += text.length;
-    if (this.#report !== undefined) this.#pending.push({ token: { text, id: token, ...this.#report }, end: this.#textLength });
-    this.#report = undefined;
-    this.#send(this.#stops.push(text));
+    // the first text goes at once, so it must be known to be one
+    if (this.#joinsLater && this.#sentLength > 0) this.#grow(token);
+    else this.#join(token);
     if (this.#stops.found) this.#reason = 'stop';
     else if (this.length >= this.#args.tokensMax) this.#reason = 'length';
     return this.#reason === undefined;
   }
 
+  /** Emits a token's text, unless it may be part of a stop text, with what is reported of it. */
+  #join(token: number): void {
+    const text = this.#joiner.push(token);
+    this.#textLength += text.length;
+    if (this.#report !== undefined) this.#pending.push({ token: { text, id: token, ...this.#report }, end: this.#textLength });
+    this.#report = undefined;
+    this.#send(this.#stops.push(text));
+  }
+
+  /** Adds a token to the text that was emitted last, or emits a new one when that was read. */
+  #grow(token: number): void {
+    if (this.#growing?.push(token) === true) return;
+    this.#growing = new GrowingText(this.#joiner);
+    this.#growing.push(token);
+    this.#env.emit(this.#growing);
+  }
+
   /** Reports what was held back, and the end. @param sequence how many tokens of the prompt were reused */
   finish(cachedPromptTokens: number, drafts?: { readonly draftedTokens: number; readonly acceptedTokens: number; readonly rounds: number }): void {
     if (!this.#stops.found) {
+      void this.#growing?.delta; // what it holds comes before the joiner's end
       this.#send(this.#stops.push(this.#joiner.end()));
       if (!this.#stops.found) this.#send(this.#stops.end());
     }

@@ -16,6 +16,11 @@ export class StopFinder {
     this.#stops = stops.filter((stop) => stop !== '');
   }
 
+  /** Whether there is any stop text. */
+  get seeks(): boolean {
+    return this.#stops.length > 0;
+  }
+
   /** Whether a stop text was found; everything later is not part of the answer. */
   get found(): boolean {
     return this.#found;

@@ -41,7 +41,6 @@ export class Admission {
 
   /** Lets begin whoever can. */
   admit(): void {
-    if (this.#waiting.length === 0) return;
     const blocked = new Set<OpenModel>();
     const beginning: Claim[] = [];
     for (let n = 0; n < this.#waiting.length; n++) {

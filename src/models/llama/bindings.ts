@@ -26,6 +26,9 @@ export interface BatchStruct {
   readonly words: BigUint64Array;
 }
 
+/** What `decode` takes for a batch: where it lies, or the batch itself. */
+export type BatchArgument = Pointer | BatchStruct;
+
 const modelParams = {
   devices: 'void *', tensor_buft_overrides: 'void *', n_gpu_layers: 'int32_t', split_mode: 'int32_t', load_mode: 'int32_t', lazy_mode: 'int32_t', main_gpu: 'int32_t',
   tensor_split: 'void *', progress_callback: 'void *', progress_callback_user_data: 'void *', kv_overrides: 'void *',
@@ -83,7 +86,9 @@ export interface Native {
   readonly begin: (vocab: Pointer) => number;
   readonly tokenize: (vocab: Pointer, text: Uint8Array, length: number, out: Int32Array, outMax: number, addSpecial: boolean, parseSpecial: boolean) => number;
   readonly pieceOf: (vocab: Pointer, token: number, out: Uint8Array, outMax: number, strip: number, special: boolean) => number;
-  readonly decode: (context: Pointer, batch: BatchStruct) => number;
+  readonly decode: (context: Pointer, batch: BatchArgument) => number;
+  /** What `decode` takes for this batch. Its words must lie in shared memory, which never moves. */
+  readonly decodable: (batch: BatchStruct) => BatchArgument;
   readonly encode: (context: Pointer, batch: BatchStruct) => number;
   readonly logits: (context: Pointer) => Pointer;
   /** Whether a batch is computed when `decode` returns. Where a GPU takes part, only `logits` waits for it. */
@@ -197,7 +202,7 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     begin: fn('int32_t llama_vocab_bos(void *vocab)'),
     tokenize: fn('int32_t llama_tokenize(void *vocab, const uint8_t *text, int32_t length, int32_t *out, int32_t out_max, bool add_special, bool parse_special)'),
     pieceOf: fn('int32_t llama_token_to_piece(void *vocab, int32_t token, uint8_t *out, int32_t out_max, int32_t strip, bool special)'),
-    decode: fn('int32_t llama_decode(void *context, llama_batch batch)'),
+    ...decoder(fn, (array) => koffi.address(array) as Pointer),
     encode: fn('int32_t llama_encode(void *context, llama_batch batch)'),
     logits: fn('void *llama_get_logits(void *context)'),
     waits: !fn<() => boolean>('bool llama_supports_gpu_offload()')(),
@@ -222,6 +227,19 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     flagIsSet: koffi.load(process.platform === 'win32' ? 'msvcrt.dll' : null).symbol('strlen') as Pointer,
     watched: watcher(koffi, setLog, silent),
   };
+}
+
+/**
+ * `llama_decode` takes the batch by value, and koffi gathers a struct from an object in some 10 us while the caches are cold: half a percent of a
+ * step of a small model. All it does is call `llama_context::decode(const llama_batch &)`, which takes an address; libraries for
+ * Linux and macOS export that too. Elsewhere the struct is passed. The version was checked before.
+ */
+function decoder(fn: <F>(definition: string) => F, address: Native['address']): Pick<Native, 'decode' | 'decodable'> {
+  try {
+    return { decode: fn('int32_t _ZN13llama_context6decodeERK11llama_batch(void *context, void *batch)'), decodable: ({ words }) => address(words) };
+  } catch {
+    return { decode: fn('int32_t llama_decode(void *context, llama_batch batch)'), decodable: (batch) => batch };
+  }
 }
 
 /** The thread pool lives in the CPU backend that was picked at load, so its functions are looked up there. */

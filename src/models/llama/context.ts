@@ -6,7 +6,7 @@
  */
 import { fail } from '../../errors.ts';
 import type { Law } from '../../decoding/program.ts';
-import { nothing, type BatchStruct, type Native, type Pointer, type Struct } from './bindings.ts';
+import { nothing, type BatchArgument, type BatchStruct, type Native, type Pointer, type Struct } from './bindings.ts';
 import type { Weights } from './weights.ts';
 
 /** Tokens that one batch takes at most, and that are computed at once. */
@@ -65,7 +65,8 @@ export class LlamaContext {
   readonly #positions = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #sequences = new Int32Array(new SharedArrayBuffer(4 * batchTokensMax));
   readonly #wanted = new Int8Array(new SharedArrayBuffer(batchTokensMax));
-  readonly #batch: BatchStruct = { words: new BigUint64Array(new ArrayBuffer(56)) };
+  readonly #batch: BatchStruct = { words: new BigUint64Array(new SharedArrayBuffer(56)) };
+  readonly #decodable: BatchArgument;
   /** The first half of the batch's first word. */
   readonly #tokenCount = new Int32Array(this.#batch.words.buffer);
   /** Arrays that only native code reads; held so that they are not collected. */
@@ -78,6 +79,7 @@ export class LlamaContext {
   /** @throws {TandemError} engine_out_of_memory */
   constructor(native: Native, weights: Weights, settings: ContextSettings) {
     this.#native = native;
+    this.#decodable = native.decodable(this.#batch);
     this.layout = settings.layout;
     this.vocabularySize = weights.vocabulary.size;
     this.outputsMax = settings.embeddings ? batchTokensMax : Math.min(batchTokensMax, Math.max(64, settings.sequences, Math.floor(lawBytesMax / (4 * this.vocabularySize))));
@@ -115,7 +117,7 @@ export class LlamaContext {
     this.#tokenCount[0] = this.length;
     this.length = 0;
     this.outputs = 0;
-    const status = this.#native.decode(this.pointer, this.#batch);
+    const status = this.#native.decode(this.pointer, this.#decodable);
     return status === 0 ? 'done' : status === 1 ? 'full' : status === 2 ? 'stopped' : 'failed';
   }
 

@@ -16,7 +16,7 @@ import { SessionTask } from './session-task.ts';
 import { WeightsCache } from './weights.ts';
 
 /** Short batches of a lone run that are computed in one go, before anybody looks for messages again: these looks cost a few percent of such a batch. */
-const batchesATurn = 4;
+const batchesATurn = 8;
 
 type Later = typeof later;
 const later = Symbol('the answer comes later');
@@ -71,11 +71,12 @@ export class Engine {
 
   /** Does one batch of work, or a few that are short, and sends what is due. */
   advance(): void {
-    this.#admission.admit();
-    for (let n = 0; n < batchesATurn && this.#scheduler.advance() && !this.#reports.urgent; n++);
-    this.#embed();
-    this.#admission.admit();
-    this.#reports.flush(!this.busy);
+    if (this.#admission.waiting > 0) this.#admission.admit();
+    let batches = 1;
+    while (this.#scheduler.advance() && batches < batchesATurn && !this.#reports.urgent) batches++;
+    if (this.#embeddings.length > 0) this.#embed();
+    if (this.#admission.waiting > 0) this.#admission.admit();
+    this.#reports.flush(!this.busy, batches);
   }
 
   #answer(call: number, work: () => unknown): void {
@@ -230,7 +231,6 @@ export class Engine {
 
   /** One portion of the embedding whose turn it is. */
   #embed(): void {
-    if (this.#embeddings.length === 0) return;
     const embedding = this.#embeddings.shift() as Embedding;
     const { call, model, texts, vectors } = embedding;
     try {

@@ -1,6 +1,8 @@
 /** Reports of runs: what is joined, what goes at once, how long the rest is held back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GrowingText } from '../../decoding/growing-text.ts';
+import { PieceJoiner } from '../../decoding/pieces.ts';
 import type { FromEngine, RunReport } from './protocol.ts';
 import { Reports } from './reports.ts';
 
@@ -57,10 +59,57 @@ for (const turnMs of [0.25, 1, 5, 12, 20, 100]) {
     assert.ok(apart.length > 10);
     apart.forEach((ms, n) => {
       const atLeast = n === 0 ? 24 : heldMs;
-      assert.ok(ms >= atLeast - 1e-6 && ms <= atLeast + Math.max(10, turnMs) + 1e-6, `${ms} ms before message ${n + 2}`);
+      assert.ok(ms >= atLeast - 1e-6 && ms <= atLeast + (turnMs < 10 ? 24 : turnMs) + 1e-6, `${ms} ms before message ${n + 2}`);
     });
   });
 }
+
+test('what counts is how long a batch takes, not how many a turn has', () => {
+  for (const [batches, heldMs] of [[8, 48], [1, 24]] as const) {
+    const harness = new Harness();
+    for (let n = 0; n < 500; n++) {
+      harness.nowMs += 16;
+      harness.reports.event(1, { type: 'text', delta: 'x' });
+      harness.reports.flush(false, batches);
+    }
+    const [first = 0, last = 0] = [harness.sent[20]?.atMs, harness.sent.at(-1)?.atMs];
+    const apartMs = (last - first) / (harness.sent.length - 21);
+    assert.ok(apartMs >= heldMs && apartMs <= heldMs + 16, `${apartMs} ms apart`);
+  }
+});
+
+test('growing text is read when it leaves, in order with what else there is', () => {
+  const bytes = [Uint8Array.of(0xc3), Uint8Array.of(0xa9), Uint8Array.of(0x61)]; // two halves of an é, an a
+  const joiner = new PieceJoiner({ size: bytes.length, isEnd: () => false, bytes: (token) => bytes[token] ?? new Uint8Array(0) });
+  const harness = new Harness();
+  const emit = (): GrowingText => {
+    const text = new GrowingText(joiner);
+    harness.reports.event(1, text);
+    return text;
+  };
+  harness.step(1, 'first', 1);
+  const one = emit();
+  for (const token of [2, 2, 0]) assert.equal(one.push(token), true);
+  harness.reports.flush(true);
+  assert.equal(one.push(1), false, 'what has left grows no more');
+  const two = emit();
+  two.push(1);
+  harness.reports.event(1, { type: 'finish' });
+  two.push(2);
+  harness.reports.flush(true);
+  const half = emit();
+  half.push(0);
+  harness.reports.flush(true);
+  harness.reports.end(1);
+  harness.reports.flush(true);
+  assert.deepEqual(harness.sent.map(({ reports }) => reports[0]?.events), [
+    [{ type: 'text', delta: 'first' }],
+    [{ type: 'text', delta: 'aa' }],
+    [{ type: 'text', delta: '\u00e9a' }, { type: 'finish' }],
+    [],
+    [],
+  ]);
+});
 
 test('a turn that takes long all at once delays text by three further turns at most', () => {
   const harness = new Harness();

@@ -2,14 +2,17 @@
  * Events of runs on their way to the main thread: many to a message when they come fast, the first and the last of a run at once.
  * Pieces of text that wait together are joined, since each object that crosses costs both threads more than a step of a small model.
  */
+import { GrowingText } from '../../decoding/growing-text.ts';
 import { packError, type FromEngine, type RunReport } from './protocol.ts';
 
 /** Events are held back about this long, since a message costs the engine a tenth of a millisecond. Milliseconds. */
 const holdMs = 24;
-/** And this long when steps are short and nothing urgent has come since the last message. Milliseconds. */
+/** And this long when batches are short and nothing urgent has come since the last message. Milliseconds. */
 const holdLongMs = 48;
-/** While turns are shorter than this, the clock is read about this often and not after each. Milliseconds. */
-const lookMs = 10;
+/** Batches are short below this. Milliseconds. */
+const shortMs = 10;
+/** While batches are short, the clock is read about this often and not after each turn. Milliseconds. */
+const lookMs = 24;
 /** Turns between two looks at most, so that one that takes long all at once delays little. */
 const turnsApartMax = 4;
 
@@ -32,6 +35,8 @@ export class Reports {
   #sentAt = 0;
   #holdMs = holdMs;
   #lookedAt = 0;
+  /** Batches since then. */
+  #batches = 0;
   #turnsApart = 1;
   #turnsLeft = 1;
 
@@ -67,8 +72,9 @@ export class Reports {
     this.#urgent = true;
   }
 
-  /** Sends what is due; called after each turn. */
-  flush(all: boolean): void {
+  /** Sends what is due; called after each turn. @param batches that were computed in it */
+  flush(all: boolean, batches = 1): void {
+    this.#batches += batches;
     if (this.#collected.size === 0) return;
     if (!all && !this.#urgent && !this.#isDue()) return;
     if (all || this.#urgent) {
@@ -80,7 +86,7 @@ export class Reports {
     for (const collected of this.#collected.values()) {
       endText(collected);
       const { run, events, end, error } = collected;
-      reports.push({ run, events, end, error });
+      reports.push({ run, events: events.some(grows) ? events.filter(isNotEmpty).map(plain) : events, end, error });
     }
     this.#send({ type: 'reports', reports });
     this.#collected.clear();
@@ -89,12 +95,14 @@ export class Reports {
   #isDue(): boolean {
     if (--this.#turnsLeft > 0) return false;
     const now = this.#now();
-    const turnMs = (now - this.#lookedAt) / this.#turnsApart;
+    const passedMs = now - this.#lookedAt;
+    const short = passedMs < shortMs * this.#batches;
+    this.#turnsApart = this.#turnsLeft = short ? Math.max(1, Math.min(turnsApartMax, Math.floor((lookMs * this.#turnsApart) / passedMs))) : 1;
     this.#lookedAt = now;
-    this.#turnsApart = this.#turnsLeft = Math.max(1, Math.min(turnsApartMax, Math.floor(lookMs / turnMs)));
+    this.#batches = 0;
     if (now - this.#sentAt < this.#holdMs) return false;
     this.#sentAt = now;
-    this.#holdMs = turnMs < lookMs ? holdLongMs : holdMs;
+    this.#holdMs = short ? holdLongMs : holdMs;
     return true;
   }
 
@@ -112,7 +120,22 @@ function endText(collected: Collected): void {
   collected.text = '';
 }
 
+function grows(event: unknown): event is GrowingText {
+  return event instanceof GrowingText;
+}
+
+/** False for text that is still in the middle of a character. */
+function isNotEmpty(event: unknown): boolean {
+  return !grows(event) || event.delta !== '';
+}
+
+/** What crosses threads in place of an event. */
+function plain(event: unknown): unknown {
+  return grows(event) ? { type: 'text', delta: event.delta } : event;
+}
+
 function isPlainText(event: unknown): event is { readonly type: 'text'; readonly delta: string } {
+  if (grows(event)) return false;
   const { type, delta, tokens } = (event ?? {}) as { type?: unknown; delta?: unknown; tokens?: unknown };
   return type === 'text' && typeof delta === 'string' && tokens === undefined;
 }

@@ -88,13 +88,13 @@ export class Scheduler {
         steps = task.fail(error);
       }
     }
+    this.#setWaits(task, false);
   }
 
   /** Forgets what a task asked for. */
   withdraw(task: Task): void {
     if (!task.waits) return;
-    task.waits = false;
-    this.#waiting--;
+    this.#setWaits(task, false);
     for (const step of task.pending) {
       const steps = this.#queues.get(step.sequence.store)?.steps ?? [];
       const at = steps.indexOf(step);
@@ -144,6 +144,7 @@ export class Scheduler {
   /** The queue whose turn it is. */
   #next(): Queue | undefined {
     const { length } = this.#order;
+    if (length === 1 && (this.#order[0] as Queue).steps.length > 0) return this.#order[0];
     for (let n = 0; n < length; n++) {
       const queue = this.#order[this.#turn++ % length] as Queue;
       if (queue.steps.length > 0) return queue;
@@ -180,16 +181,22 @@ export class Scheduler {
 
   /** Lets a task wait for those of its pending steps that have tokens. False when none has. */
   #enqueue(task: Task): boolean {
+    let any = false;
     for (const step of task.pending) {
       if (step.complete) continue;
       const queue = this.#queues.get(step.sequence.store) ?? fail('engine_failed', 'The model of a program is closed.');
-      if (!task.waits) {
-        task.waits = true;
-        this.#waiting++;
-      }
+      this.#setWaits(task, true);
       queue.steps.push(step);
+      any = true;
     }
-    return task.waits;
+    return any;
+  }
+
+  /** Notes whether a task waits. One that goes on to its next steps waits all the time. */
+  #setWaits(task: Task, waits: boolean): void {
+    if (task.waits === waits) return;
+    task.waits = waits;
+    this.#waiting += waits ? 1 : -1;
   }
 
   /** Puts short steps and portions of prompts into the batch; all of them under one adapter. */
@@ -270,8 +277,6 @@ export class Scheduler {
 
   #resume(task: Task): void {
     if (!task.waits) return;
-    task.waits = false;
-    this.#waiting--;
     let steps: readonly Step[];
     try {
       steps = task.resume(task.pending);
