@@ -4,7 +4,7 @@
  * Measured in a process of its own, as llama-bench is one; started as a program it measures and prints the speed. It warms up longer
  * than llama-bench does, since this side has code to compile.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { plainSettings } from '../../src/decoding/settings.ts';
 import type { Model } from '../../src/models/port.ts';
@@ -16,12 +16,21 @@ const warmUps = 30;
 
 /** Measures a file in a fresh process; the best of the repetitions counts. */
 export function ownSpeed(file: string, threads: number, promptTokens: number, decodeTokens: number, repetitions: number): Speed {
-  const args = [...process.execArgv, fileURLToPath(import.meta.url), file, ...[threads, promptTokens, decodeTokens, repetitions].map(String)];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 300_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, argsFor(file, threads, promptTokens, decodeTokens, repetitions), { encoding: 'utf8', timeout: 300_000 });
   if (status !== 0) throw new Error(`The measuring process ended with ${status}: ${stderr}`);
   return JSON.parse(stdout) as Speed;
 }
 
+/** Starts a process that decodes until it is killed. */
+export function startOwnDecoding(file: string, threads: number, decodeTokens: number): ChildProcess {
+  return spawn(process.execPath, argsFor(file, threads, 0, decodeTokens, 1_000_000), { stdio: 'ignore' });
+}
+
+function argsFor(file: string, ...numbers: readonly number[]): string[] {
+  return [...process.execArgv, fileURLToPath(import.meta.url), file, ...numbers.map(String)];
+}
+
+/** @param promptTokens 0 for decoding only */
 async function measure(model: Model, promptTokens: number, decodeTokens: number, repetitions: number): Promise<Speed> {
   const settings = { ...plainSettings, temperature: 0 };
   const vocabulary = 4000;
@@ -29,7 +38,7 @@ async function measure(model: Model, promptTokens: number, decodeTokens: number,
   const prompt: number[] = [];
   const decode: number[] = [];
   // in llama-bench's order: all prompts, then all decoding
-  for (let n = 0; n < warmUps + repetitions; n++) {
+  for (let n = 0; n < (promptTokens === 0 ? 0 : warmUps + repetitions); n++) {
     const tokens = Array.from({ length: promptTokens }, (_, at) => 5 + ((first(n) + at * (37 + n)) % vocabulary));
     const read = await timed(model, 'generate', { model: 'large' }, { prompt: tokens, settings, tokensMax: 1, ignoreEnd: true });
     prompt.push((1000 * (promptTokens - read.finish.cachedPromptTokens)) / read.ms);
@@ -38,7 +47,7 @@ async function measure(model: Model, promptTokens: number, decodeTokens: number,
     const one = await timed(model, 'generate', { model: 'large' }, { prompt: [first(n)], settings, tokensMax: decodeTokens, ignoreEnd: true });
     decode.push((1000 * decodeTokens) / one.ms);
   }
-  return { prompt: Math.max(...prompt.slice(warmUps)), decode: Math.max(...decode.slice(warmUps)) };
+  return { prompt: promptTokens === 0 ? 0 : Math.max(...prompt.slice(warmUps)), decode: Math.max(...decode.slice(warmUps)) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -65,6 +65,11 @@ export class Peers {
     return { decode: best(true), prompt: best(false) };
   }
 
+  /** What to spawn for llama-bench decoding until it is killed. */
+  decoding(model: string, threads: number, decodeTokens: number): [command: string, args: string[], options: { env: NodeJS.ProcessEnv; stdio: 'ignore' }] {
+    return [join(this.#libraries ?? this.#folder, 'llama-bench'), ['-m', model, '-t', String(threads), '-p', '0', '-n', String(decodeTokens), '-r', '1000000'], { env: this.#env, stdio: 'ignore' }];
+  }
+
   /** Runs llama-speculative-simple once, greedy. */
   speculate(large: string, small: string, threads: number, prompt: string, tokensMax: number): PeerSpeculation | undefined {
     const t = String(threads);
@@ -78,11 +83,14 @@ export class Peers {
     if (this.#libraries !== undefined) rmSync(this.#libraries, { recursive: true, force: true });
   }
 
+  get #env(): NodeJS.ProcessEnv {
+    return this.#libraries === undefined ? process.env : { ...process.env, LD_LIBRARY_PATH: this.#libraries };
+  }
+
   #run(program: string, args: readonly string[]): string | undefined {
     const path = join(this.#libraries ?? this.#folder, program);
     if (!existsSync(path)) return undefined;
-    const env = this.#libraries === undefined ? process.env : { ...process.env, LD_LIBRARY_PATH: this.#libraries };
-    const { status, stdout, stderr } = spawnSync(path, args, { env, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120_000 });
+    const { status, stdout, stderr } = spawnSync(path, args, { env: this.#env, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120_000 });
     return status === 0 ? `${stdout}\n${stderr}` : undefined;
   }
 }
