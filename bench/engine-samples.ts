@@ -7,7 +7,7 @@
  * thread does not: kernels (`libggml-cpu-*`) do the same work for a token in both, so the ratio of the shares is the ratio of the speeds, but for
  * waiting, which is not sampled (two threads waking each other, once a run). Needs Linux and `perf` (Debian: linux-perf).
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,8 @@ const rounds = Number(values.rounds);
 if (!(seconds > 0) || !(rounds >= 1)) throw new TypeError(`--seconds takes a number above 0 and --rounds one from 1, got ${values.seconds} and ${values.rounds}.`);
 /** Before the first sample: loading, compiling, warming up. */
 const settleMs = 8000;
+/** Repetitions; the processes are ended before. */
+const endless = 1_000_000;
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 
@@ -71,11 +73,11 @@ if (file === undefined || !perfThere) {
   const own: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const shares = await sampled(startOwnDecoding(file, 1, 128), 'tandem-engine');
+    const shares = await sampled(startOwnDecoding(file, 1, 128, endless), 'tandem-engine');
     own.push(kernels(shares));
     console.log(`round ${round + 1}, percent of samples: ${line(shares)}`);
     if (peers === undefined) continue;
-    const peerShares = await sampled(spawn(...peers.decoding(file, 1, 128)), undefined);
+    const peerShares = await sampled(peers.startDecoding(file, 1, 128, endless), undefined);
     theirs.push(kernels(peerShares));
     console.log(`  llama-bench: ${line(peerShares)}`);
   }

@@ -7,8 +7,9 @@
  * that they were built with. `engine/peers.ts` says how to build them.
  *
  * Speed: tokens a second of the bundled large model through the product's own way (`engine/own-speed.ts`) against llama-bench on the
- * same file and threads, round by round, each side in a process of its own: where a process's memory happens to lie makes some percent of
- * difference for as long as it lives. The median of the rounds' ratios counts.
+ * same file and threads, each side in a process of its own: where a process's memory happens to lie makes some percent of
+ * difference for as long as it lives. Decoding waits for memory, which other guests of the machine use too, so there the two processes of a
+ * pair run in turn (`engine/in-turn.ts`). The median of the pairs' ratios counts.
  * Several at once: tokens a second of four requests at a time against one.
  * Speculation: greedy answers to held-out prompts of the tasks that the pair was trained for, plain and speculative in turn, whole time each, the prompt being
  * cached for both; beside it the same on free prose, where a small draft model is of little use; and the time of decoding against
@@ -19,40 +20,56 @@ import { plainSettings } from '../src/decoding/settings.ts';
 import { defaultThreads } from '../src/models/llama/model-file.ts';
 import type { Model } from '../src/models/port.ts';
 import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './engine/members.ts';
-import { ownSpeed } from './engine/own-speed.ts';
-import { Peers, type Speed } from './engine/peers.ts';
+import { inTurn, turnMs } from './engine/in-turn.ts';
+import { ownRepetitions, ownSpeed, startOwnDecoding } from './engine/own-speed.ts';
+import { Peers } from './engine/peers.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, 'peer-libraries': { type: 'string', default: 'engine' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
 const wantedLibraries = values['peer-libraries'];
 if (wantedLibraries !== 'engine' && wantedLibraries !== 'own') throw new TypeError(`--peer-libraries takes engine or own, got ${wantedLibraries}.`);
-const rounds = values.quick ? 3 : 9;
+const rounds = 3;
+const pairs = values.quick ? 1 : 5;
 const prompts = values.quick ? 12 : 45;
 const answerTokens = 96;
 const promptTokens = 512;
 const decodeTokens = 128;
 /** Measured this often a round by either side; the best counts, since a busy machine only ever slows down. */
 const repetitions = values.quick ? 10 : 20;
+/** And so often where two processes run in turn; then the median counts, since both see the same minutes. */
+const pairRepetitions = values.quick ? 40 : 120;
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 const rounded = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : Number(value.toFixed(3)));
 
-function speeds(file: string, threads: number, peers: Peers | undefined): { decodeRatio: number | null; promptRatio: number | null; decode: number; prompt: number } {
-  const own: Speed[] = [];
-  const ratios: Speed[] = [];
+/** Reading prompts: a fresh process of each side a round, one after the other. */
+function promptSpeeds(file: string, threads: number, peers: Peers | undefined): { prompt: number; promptRatio: number | null } {
+  const own: number[] = [];
+  const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const ours = ownSpeed(file, threads, promptTokens, decodeTokens, repetitions);
-    own.push(ours);
+    const { prompt, decode } = ownSpeed(file, threads, promptTokens, decodeTokens, repetitions);
+    own.push(prompt);
     const theirs = peers?.speed(file, threads, promptTokens, decodeTokens, repetitions);
-    if (theirs !== undefined) ratios.push({ decode: ours.decode / theirs.decode, prompt: ours.prompt / theirs.prompt });
-    console.log(`round ${round + 1}: decode ${ours.decode.toFixed(0)} tok/s, prompt ${ours.prompt.toFixed(0)} tok/s${theirs === undefined ? '' : `; llama-bench ${theirs.decode.toFixed(0)}, ${theirs.prompt.toFixed(0)}`}`);
+    if (theirs !== undefined) ratios.push(prompt / theirs.prompt);
+    console.log(`round ${round + 1}: prompt ${prompt.toFixed(0)} tok/s, decode ${decode.toFixed(0)} tok/s${theirs === undefined ? '' : `; llama-bench ${theirs.prompt.toFixed(0)}, ${theirs.decode.toFixed(0)}`}`);
   }
-  return {
-    decode: median(own.map(({ decode }) => decode)),
-    prompt: median(own.map(({ prompt }) => prompt)),
-    decodeRatio: ratios.length === 0 ? null : median(ratios.map(({ decode }) => decode)),
-    promptRatio: ratios.length === 0 ? null : median(ratios.map(({ prompt }) => prompt)),
-  };
+  return { prompt: median(own), promptRatio: ratios.length === 0 ? null : median(ratios) };
+}
+
+/** Decoding: a fresh pair of processes each time, in turn. The medians of the repetitions that were not interrupted are compared. */
+async function decodeSpeeds(file: string, threads: number, peers: Peers | undefined): Promise<{ decode: number; decodeRatio: number | null }> {
+  const speedOf = (ms: readonly number[]): number => (1000 * decodeTokens) / median(ms.filter((one) => one < turnMs));
+  if (peers === undefined) return { decode: ownSpeed(file, threads, 0, decodeTokens, repetitions).decode, decodeRatio: null };
+  const own: number[] = [];
+  const ratios: number[] = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const [ours, theirs] = await inTurn(startOwnDecoding(file, threads, decodeTokens, pairRepetitions), peers.startDecoding(file, threads, decodeTokens, pairRepetitions));
+    const [mine, other] = [speedOf(ownRepetitions(ours)), speedOf(Peers.repetitions(theirs))];
+    own.push(mine);
+    ratios.push(mine / other);
+    console.log(`pair ${pair + 1}: decode ${mine.toFixed(0)} tok/s; llama-bench ${other.toFixed(0)}; ratio ${(mine / other).toFixed(3)}`);
+  }
+  return { decode: median(own), decodeRatio: median(ratios) };
 }
 
 /** Greedy answers plain and speculative. @param asked prompts */
@@ -137,7 +154,7 @@ if (files.large === undefined || files.small === undefined) {
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
   const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, wantedLibraries);
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
-  const speed = speeds(pair.large, threads, peers);
+  const speed = { ...promptSpeeds(pair.large, threads, peers), ...(await decodeSpeeds(pair.large, threads, peers)) };
   const seconds = values.quick ? 2 : 8;
   await atOnce(large, 4, seconds / 2); // warm up
   const alone = await atOnce(large, 1, seconds);

@@ -11,6 +11,11 @@ import type { Model } from '../../src/models/port.ts';
 import { openMembers, timed } from './members.ts';
 import type { Speed } from './peers.ts';
 
+/** A speed, and the times that it is of. */
+interface Measured extends Speed {
+  readonly decodeMs: readonly number[];
+}
+
 /** Runs of either kind before any counts. */
 const warmUps = 30;
 
@@ -21,9 +26,14 @@ export function ownSpeed(file: string, threads: number, promptTokens: number, de
   return JSON.parse(stdout) as Speed;
 }
 
-/** Starts a process that decodes until it is killed. */
-export function startOwnDecoding(file: string, threads: number, decodeTokens: number): ChildProcess {
-  return spawn(process.execPath, argsFor(file, threads, 0, decodeTokens, 1_000_000), { stdio: 'ignore' });
+/** Starts a process that only decodes. */
+export function startOwnDecoding(file: string, threads: number, decodeTokens: number, repetitions: number): ChildProcess {
+  return spawn(process.execPath, argsFor(file, threads, 0, decodeTokens, repetitions));
+}
+
+/** Milliseconds of each repetition, from what that process wrote. */
+export function ownRepetitions(output: string): readonly number[] {
+  return (JSON.parse(output) as Measured).decodeMs;
 }
 
 function argsFor(file: string, ...numbers: readonly number[]): string[] {
@@ -31,12 +41,12 @@ function argsFor(file: string, ...numbers: readonly number[]): string[] {
 }
 
 /** @param promptTokens 0 for decoding only */
-async function measure(model: Model, promptTokens: number, decodeTokens: number, repetitions: number): Promise<Speed> {
+async function measure(model: Model, promptTokens: number, decodeTokens: number, repetitions: number): Promise<Measured> {
   const settings = { ...plainSettings, temperature: 0 };
   const vocabulary = 4000;
   const first = (n: number): number => 5 + ((n * 31) % vocabulary);
   const prompt: number[] = [];
-  const decode: number[] = [];
+  const decodeMs: number[] = [];
   // in llama-bench's order: all prompts, then all decoding
   for (let n = 0; n < (promptTokens === 0 ? 0 : warmUps + repetitions); n++) {
     const tokens = Array.from({ length: promptTokens }, (_, at) => 5 + ((first(n) + at * (37 + n)) % vocabulary));
@@ -45,9 +55,9 @@ async function measure(model: Model, promptTokens: number, decodeTokens: number,
   }
   for (let n = 0; n < warmUps + repetitions; n++) {
     const one = await timed(model, 'generate', { model: 'large' }, { prompt: [first(n)], settings, tokensMax: decodeTokens, ignoreEnd: true });
-    decode.push((1000 * decodeTokens) / one.ms);
+    if (n >= warmUps) decodeMs.push(one.ms);
   }
-  return { prompt: promptTokens === 0 ? 0 : Math.max(...prompt.slice(warmUps)), decode: Math.max(...decode.slice(warmUps)) };
+  return { prompt: promptTokens === 0 ? 0 : Math.max(...prompt.slice(warmUps)), decode: (1000 * decodeTokens) / Math.min(...decodeMs), decodeMs };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -8,7 +8,7 @@
  * They are run on the libraries of the engine's package, whose kernels are chosen for the processor as the engine's are: then only the
  * program around them differs. Or as they were built, which says more of compiler and flags than of either program.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,9 +65,15 @@ export class Peers {
     return { decode: best(true), prompt: best(false) };
   }
 
-  /** What to spawn for llama-bench decoding until it is killed. */
-  decoding(model: string, threads: number, decodeTokens: number): [command: string, args: string[], options: { env: NodeJS.ProcessEnv; stdio: 'ignore' }] {
-    return [join(this.#libraries ?? this.#folder, 'llama-bench'), ['-m', model, '-t', String(threads), '-p', '0', '-n', String(decodeTokens), '-r', '1000000'], { env: this.#env, stdio: 'ignore' }];
+  /** Starts llama-bench on decoding only. @param repetitions of so many tokens */
+  startDecoding(model: string, threads: number, decodeTokens: number, repetitions: number): ChildProcess {
+    return spawn(join(this.#libraries ?? this.#folder, 'llama-bench'), ['-m', model, '-t', String(threads), '-p', '0', '-n', String(decodeTokens), '-r', String(repetitions), '-o', 'json'], { env: this.#env });
+  }
+
+  /** Milliseconds of each repetition, from what llama-bench wrote. */
+  static repetitions(output: string): number[] {
+    const [test] = JSON.parse(output.slice(output.indexOf('['), output.lastIndexOf(']') + 1)) as { samples_ns: number[] }[];
+    return (test?.samples_ns ?? []).map((ns) => ns / 1e6);
   }
 
   /** Runs llama-speculative-simple once, greedy. */

@@ -1,0 +1,40 @@
+/**
+ * Two programs that are timed against each other, in turn: both are started, and only one is let run at a time (SIGSTOP, SIGCONT).
+ *
+ * On a shared machine the same program is half as fast in one minute as in another, and by up to 3 % for as long as a process lives.
+ * Turns of seconds let both see the same minutes; fresh pairs of processes see different memory.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** How long each goes on before it is the other's turn. A repetition that was interrupted takes longer than this and tells nothing. Milliseconds. */
+export const turnMs = 2000;
+
+/** Lets two processes run in turn until both have ended; gives what each wrote. @throws {Error} when one fails */
+export async function inTurn(a: ChildProcess, b: ChildProcess): Promise<[string, string]> {
+  const both = [a, b].map((child) => {
+    const state = { output: '', errors: '', ended: false, code: null as number | null };
+    child.stdout?.on('data', (chunk: Buffer) => (state.output += chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (state.errors = (state.errors + chunk.toString()).slice(-2000)));
+    const end = new Promise<void>((resolve) => child.once('close', (code) => {
+      state.ended = true;
+      state.code = code;
+      resolve();
+    }));
+    child.kill('SIGSTOP');
+    return { child, state, end };
+  });
+  try {
+    for (let turn = 0; both.some(({ state }) => !state.ended); turn++) {
+      const { child, state, end } = both[turn % 2] as (typeof both)[number];
+      if (state.ended) continue;
+      child.kill('SIGCONT');
+      await Promise.race([wait(turnMs), end]);
+      if (!state.ended) child.kill('SIGSTOP');
+    }
+  } finally {
+    for (const { child, state } of both) if (!state.ended) child.kill('SIGKILL');
+  }
+  for (const { state } of both) if (state.code !== 0) throw new Error(`A measured process ended with ${state.code}: ${state.errors}`);
+  return both.map(({ state }) => state.output) as [string, string];
+}
