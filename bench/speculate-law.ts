@@ -2,11 +2,12 @@
  * Whether speculation keeps the bundled large model's law: greedy answers on 200 prompts must be the same token for token, and 50,000
  * sampled tokens after fixed prefixes must follow the law that the large model gives there (chi-square, fixed seeds).
  *
- *   node bench/speculate-law.ts [--quick]
+ *   node bench/speculate-law.ts [--quick] [--after-seed 1000000]
  *
  * The law is read through a session (L3) and shaped by the same settings; the samples are first tokens and second tokens (after a fixed first
  * one) of speculative answers, so that both the checks of drafts and the draws that replace them are seen.
  */
+import { parseArgs } from 'node:util';
 import type { AnswerEvent } from '../src/decoding/answer.ts';
 import { plainSettings } from '../src/decoding/settings.ts';
 import { Shaper } from '../src/decoding/shape.ts';
@@ -16,7 +17,11 @@ import { chiSquareP, type Block } from '../test/engine/chi-square.ts';
 import { benchPrompts, bundledFile, openMembers, timed } from './engine/members.ts';
 import { machineLine, printFigures } from './machine.ts';
 
-const quick = process.argv.includes('--quick');
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'after-seed': { type: 'string', default: '0' } } });
+const { quick } = values;
+/** The seeds that are used come after this one. */
+const afterSeed = Number(values['after-seed']);
+if (!Number.isSafeInteger(afterSeed) || afterSeed < 0) throw new TypeError(`--after-seed takes an integer from 0, got ${values['after-seed']}.`);
 const answers = quick ? 20 : 200;
 const samples = quick ? 5_000 : 50_000;
 const prefixes = 10;
@@ -61,7 +66,7 @@ async function lawAfter(large: Model, tokens: readonly number[]): Promise<number
 async function lawKept(large: Model): Promise<{ p: number; tokens: number }> {
   const blocks: Block[] = [];
   let tokens = 0;
-  let seed = 0;
+  let seed = afterSeed;
   for (const prompt of [...benchPrompts(prefixes / 2), ...benchPrompts(prefixes / 2, ['prose'])]) {
     const args = await large.answerArgs?.({ prompt, sampling: { tokensMax: 3 } }, new AbortController().signal);
     const start = args?.prompt ?? [];
