@@ -17,6 +17,7 @@ import type { Model } from '../src/models/port.ts';
 import { bundledFile, openMembers } from './engine/members.ts';
 import { startOwnDecoding } from './engine/own-speed.ts';
 import { Peers } from './engine/peers.ts';
+import { quantile } from './gateway/load.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values } = parseArgs({ options: { 'peer-dir': { type: 'string' }, seconds: { type: 'string', default: '10' }, rounds: { type: 'string', default: '3' } } });
@@ -28,7 +29,7 @@ const settleMs = 8000;
 /** Repetitions; the processes are ended before. */
 const endless = 1_000_000;
 
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
+const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 
 /** Percent of a thread's samples, by what they were in. */
 type Shares = ReadonlyMap<string, number>;

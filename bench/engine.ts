@@ -23,6 +23,7 @@ import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './eng
 import { inTurn, turnMs } from './engine/in-turn.ts';
 import { ownRepetitions, ownSpeed, startOwnDecoding } from './engine/own-speed.ts';
 import { Peers } from './engine/peers.ts';
+import { quantile } from './gateway/load.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, 'peer-dir': { type: 'string' }, 'peer-libraries': { type: 'string', default: 'engine' }, threads: { type: 'string' }, large: { type: 'string' }, small: { type: 'string' } } });
@@ -39,7 +40,7 @@ const repetitions = values.quick ? 10 : 20;
 /** And so often where two processes run in turn; then the median counts, since both see the same minutes. */
 const pairRepetitions = values.quick ? 40 : 120;
 
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
+const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 const rounded = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : Number(value.toFixed(3)));
 
 /** Reading prompts: a fresh process of each side a round, one after the other. */

@@ -24,6 +24,14 @@ export async function inTurn(a: ChildProcess, b: ChildProcess): Promise<[string,
     child.kill('SIGSTOP');
     return { child, state, end };
   });
+  const killAll = (): void => {
+    for (const { child, state } of both) if (!state.ended) child.kill('SIGKILL');
+  };
+  const interrupted = (): void => {
+    killAll(); // a stopped process would stay
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted);
   try {
     for (let turn = 0; both.some(({ state }) => !state.ended); turn++) {
       const { child, state, end } = both[turn % 2] as (typeof both)[number];
@@ -33,7 +41,8 @@ export async function inTurn(a: ChildProcess, b: ChildProcess): Promise<[string,
       if (!state.ended) child.kill('SIGSTOP');
     }
   } finally {
-    for (const { child, state } of both) if (!state.ended) child.kill('SIGKILL');
+    process.off('SIGINT', interrupted);
+    killAll();
   }
   for (const { state } of both) if (state.code !== 0) throw new Error(`A measured process ended with ${state.code}: ${state.errors}`);
   return both.map(({ state }) => state.output) as [string, string];

@@ -230,8 +230,8 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
 }
 
 /**
- * `llama_decode` takes the batch by value, and koffi gathers a struct from an object in some 10 us while the caches are cold: half a percent of a
- * step of a small model. All it does is call `llama_context::decode(const llama_batch &)`, which takes an address; where the library
+ * `llama_decode` takes the batch by value, which koffi gathers from an object at each call, while the caches are
+ * cold (`npm run bench:engine-samples`). All it does is call `llama_context::decode(const llama_batch &)`, which takes an address; where the library
  * exports that too (it does on Linux), it is called; elsewhere the struct is passed. The version was checked before.
  */
 function decoder(fn: <F>(definition: string) => F, address: Native['address']): Pick<Native, 'decode' | 'decodable'> {

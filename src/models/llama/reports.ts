@@ -86,7 +86,7 @@ export class Reports {
     for (const collected of this.#collected.values()) {
       endText(collected);
       const { run, events, end, error } = collected;
-      reports.push({ run, events: events.some(grows) ? events.filter(isNotEmpty).map(plain) : events, end, error });
+      reports.push({ run, events: events.flatMap(crossing), end, error });
     }
     this.#send({ type: 'reports', reports });
     this.#collected.clear();
@@ -120,22 +120,14 @@ function endText(collected: Collected): void {
   collected.text = '';
 }
 
-function grows(event: unknown): event is GrowingText {
-  return event instanceof GrowingText;
-}
-
-/** False for text that is still in the middle of a character. */
-function isNotEmpty(event: unknown): boolean {
-  return !grows(event) || event.delta !== '';
-}
-
-/** What crosses threads in place of an event. */
-function plain(event: unknown): unknown {
-  return grows(event) ? { type: 'text', delta: event.delta } : event;
+/** What crosses threads in place of an event: nothing for text that is still in the middle of a character. */
+function crossing(event: unknown): readonly unknown[] {
+  if (!(event instanceof GrowingText)) return [event];
+  return event.delta === '' ? [] : [{ type: 'text', delta: event.delta }];
 }
 
 function isPlainText(event: unknown): event is { readonly type: 'text'; readonly delta: string } {
-  if (grows(event)) return false;
+  if (event instanceof GrowingText) return false; // looking at its text would end its growth
   const { type, delta, tokens } = (event ?? {}) as { type?: unknown; delta?: unknown; tokens?: unknown };
   return type === 'text' && typeof delta === 'string' && tokens === undefined;
 }
