@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ajv2020 as Ajv } from 'ajv/dist/2020.js';
 import { seededRandom } from '../system/random.ts';
-import { checkGbnf } from './gbnf.ts';
+import { checkGbnf } from './grammar/constraint.ts';
 import { integerRange } from './integer-range.ts';
 import { jsonGrammar, schemaGrammar } from './json-schema.ts';
 import { GrammarWriter } from '../../test/engine/grammar-writer.ts';
@@ -84,8 +84,8 @@ test('what cannot be enforced is refused by its path', () => {
 });
 
 test('grammars with mistakes are refused, good ones pass', () => {
-  for (const good of ['root ::= "a" | "b"*', 'root ::= (\n"a"\n| [^x-z\\]] )+ # comment\nother ::= .', 'root ::= item{2,3}\nitem ::= "\\x41" | "\\u00e9"', 'root ::= | "x"']) checkGbnf(good);
-  for (const bad of ['', 'start ::= "a"', 'root ::= "a', 'root ::= [a', 'root ::= []', 'root ::= (', 'root ::= "a")', 'root ::= x', 'root ::= "a"{3,2}', 'root ::= "a"{9999}', 'root ::= *', 'root ::= ""*', 'root ::= "\\q"', 'root ::= ("a"{0,900} "b"{0,900} "c"{0,900}){0,900}', 'root := "a"', 'root ::= "a"\0', 'root ::= "a"{99999999999}', `root ::= ${'('.repeat(300)}"a"${')'.repeat(300)}`, `root ::= ${'"a"{0,2000} '.repeat(40)}`]) {
+  for (const good of ['root ::= "a" | "b"*', 'root ::= (\n"a"\n| [^x-z\\]] )+ # comment\nother ::= .', 'root ::= item{2,3}\nitem ::= "\\x41" | "\\u00e9"', 'root ::= | "x"', 'root ::= ("a"{0,900} "b"{0,900}){0,900}']) checkGbnf(good);
+  for (const bad of ['', 'start ::= "a"', 'root ::= "a', 'root ::= [a', 'root ::= []', 'root ::= (', 'root ::= "a")', 'root ::= x', 'root ::= "a"{3,2}', 'root ::= "a"{9999}', 'root ::= *', 'root ::= ""*', 'root ::= "\\q"', 'root ::= "\\uD83D"', 'root ::= [z-a]', 'root := "a"', 'root ::= "a"\0', 'root ::= "a"{99999999999}', `root ::= ${'('.repeat(300)}"a"${')'.repeat(300)}`, `root ::= ${'"a"{0,2000} '.repeat(40)}`]) {
     assert.throws(() => checkGbnf(bad), { code: 'schema_unsupported' }, bad.slice(0, 40));
   }
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { AnswerEvent } from '../../src/decoding/answer.ts';
+import type { AnswerFormat } from '../../src/exchange.ts';
 import type { EngineContext } from '../../src/models/context.ts';
 import { openLlamaModel, type LlamaSettings } from '../../src/models/llama/index.ts';
 import { engineThread } from '../../src/models/llama/engine-thread.ts';
@@ -278,6 +279,25 @@ test('grammars that cannot be read, and schemas that cannot be enforced, are ref
     await assert.rejects(format('root ::= root "a" | "b"'), { code: 'schema_unsupported' });
     await assert.rejects(format('start ::= "a"'), { code: 'schema_unsupported' });
     await assert.rejects(ask(opened, says('x'), { ...greedy, format: { type: 'json-schema', name: 's', strict: true, schema: { type: 'object', properties: { a: { type: 'string', pattern: '^a+$' } } } } }), { code: 'schema_unsupported', param: 'schema.properties.a.pattern' });
+  }));
+
+test('no grammar ends the engine or keeps others waiting', () =>
+  using({ sequencesMax: 2 }, async (opened) => {
+    const biased = { ...greedy, tokensMax: 40, logitBias: { '100': 100 } }; // the token of "a"
+    const defs = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`d${n}`, n === 29 ? { type: 'string' } : { anyOf: [1, 2, 3].map(() => ({ $ref: `#/$defs/d${n + 1}` })) }]));
+    const formats: readonly AnswerFormat[] = [
+      { type: 'grammar', gbnf: 'root ::= "a" root "b" | "a" root "c" | "a" root "d" | "e"' },
+      { type: 'grammar', gbnf: `root ::= r0\n${Array.from({ length: 18_000 }, (_, n) => `r${n.toString(36)} ::= r${(n + 1).toString(36)}`).join('\n')}\nr${(18_000).toString(36)} ::= "aa"` },
+      { type: 'json-schema', name: 's', strict: true, schema: { $defs: defs, type: 'object', properties: { a: { $ref: '#/$defs/d0' } }, required: ['a'] } },
+      { type: 'json-schema', name: 's', strict: true, schema: { enum: Array.from({ length: 5000 }, (_, n) => `aaaaaaaaaaaa ${n}`) } },
+    ];
+    const texts = [/^a{40}$/, /^aa$/, /^\{ ?"a":/, /^"a{12} \d+"$/];
+    for (const [n, format] of formats.entries()) {
+      const [{ text }, other] = await Promise.all([ask(opened, says('x'), { ...biased, format }), ask(opened, says('short'), greedy)]);
+      assert.match(text, texts[n] as RegExp);
+      assert.ok(other.usage.completionTokens > 0);
+    }
+    await assert.rejects(ask(opened, says('x'), { ...greedy, format: { type: 'grammar', gbnf: 'root ::= x root "b" | "a"\nx ::= "q"?' } }), { code: 'schema_unsupported' });
   }));
 
 test('programs fail on models that are not there, and on steps that do not fit', () =>

@@ -47,7 +47,6 @@ const contextParams = {
 } as const;
 
 const batch = { words: 'uint64_t [7]' } as const;
-const tokenDataArray = { data: 'void *', size: 'size_t', selected: 'int64_t', sorted: 'bool' } as const;
 const threadpoolParams = { cpumask: 'uint8_t [512]', n_threads: 'int', prio: 'int', poll: 'uint32_t', strict_cpu: 'bool', paused: 'bool' } as const;
 
 /** Sizes in bytes on 64-bit machines, and defaults near the end of each struct. */
@@ -103,11 +102,6 @@ export interface Native {
   readonly setAdapters: (context: Pointer, adapters: BigUint64Array, count: number, scales: Float32Array) => number;
   readonly setAbort: (context: Pointer, callback: Pointer, data: Pointer) => void;
   readonly attachThreadpool: (context: Pointer, pool: Pointer, batchPool: Pointer) => void;
-  readonly grammarInit: (vocab: Pointer, gbnf: string, root: string) => Pointer;
-  readonly samplerApply: (sampler: Pointer, array: Struct) => void;
-  readonly samplerAccept: (sampler: Pointer, token: number) => void;
-  readonly samplerClone: (sampler: Pointer) => Pointer;
-  readonly samplerFree: (sampler: Pointer) => void;
   /** Makes a pool of threads that all contexts of this many threads share; 0n where the backend has none. */
   readonly newThreadpool: (threads: number) => Pointer;
   readonly freeThreadpool: (pool: Pointer) => void;
@@ -157,7 +151,6 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
   koffi.struct('llama_model_params', modelParams);
   koffi.struct('llama_context_params', contextParams);
   koffi.struct('llama_batch', batch);
-  koffi.struct('llama_token_data_array', tokenDataArray);
   koffi.struct('ggml_threadpool_params', threadpoolParams);
   const modelDefaults = fn<() => Struct>('llama_model_params llama_model_default_params()');
   const contextDefaults = fn<() => Struct>('llama_context_params llama_context_default_params()');
@@ -216,11 +209,6 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     setAdapters: fn('int32_t llama_set_adapters_lora(void *context, uint64_t *adapters, size_t count, float *scales)'),
     setAbort: fn('void llama_set_abort_callback(void *context, void *callback, void *data)'),
     attachThreadpool: fn('void llama_attach_threadpool(void *context, void *pool, void *batch_pool)'),
-    grammarInit: fn('void *llama_sampler_init_grammar(void *vocab, const char *gbnf, const char *root)'),
-    samplerApply: fn('void llama_sampler_apply(void *sampler, llama_token_data_array *array)'),
-    samplerAccept: fn('void llama_sampler_accept(void *sampler, int32_t token)'),
-    samplerClone: fn('void *llama_sampler_clone(void *sampler)'),
-    samplerFree: fn('void llama_sampler_free(void *sampler)'),
     ...procedure,
     view: (pointer, bytes) => koffi.view(pointer, bytes),
     address: (array) => koffi.address(array) as Pointer,

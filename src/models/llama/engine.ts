@@ -151,7 +151,7 @@ export class Engine {
       for (const [role, model] of roles) cells.set(model, (cells.get(model) ?? 0) + Math.min(message.cells[role] ?? model.contextTokensMax, model.contextTokensMax));
       const { args, seed, adapters } = message;
       for (const [role, model] of roles) if (!model.hasAdapter(adapters[role] ?? '')) fail('ability_missing', `The model has no adapter "${adapters[role]}" any more.`);
-      const task = new ProgramTask(this.#native, { run, program, args, seed, roles, adapters }, {
+      const task = new ProgramTask({ run, program, args, seed, roles, adapters }, {
         event: (from, event) => this.#reports.event(from.run, event),
         end: (from, error) => this.#ended(from, error),
       });
