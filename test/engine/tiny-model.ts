@@ -11,15 +11,24 @@ export interface TinyShape {
   readonly seed?: number;
   readonly architecture?: string;
   readonly chatTemplate?: string;
+  /** Changes what is written, for files with mistakes. */
+  readonly change?: Change;
 }
 
-type Value = { readonly type: 'string'; readonly value: string } | { readonly type: 'uint32'; readonly value: number } | { readonly type: 'float32'; readonly value: number } | { readonly type: 'bool'; readonly value: boolean } | { readonly type: 'strings'; readonly value: readonly string[] } | { readonly type: 'int32s'; readonly value: readonly number[] };
+/** Changes metadata and tensors before they are written. */
+export type Change = (metadata: Record<string, Value>, tensors: Tensor[]) => void;
 
-interface Tensor {
-  readonly name: string;
+/** A metadata value. */
+export type Value = { readonly type: 'string'; readonly value: string } | { readonly type: 'uint32'; readonly value: number } | { readonly type: 'float32'; readonly value: number } | { readonly type: 'bool'; readonly value: boolean } | { readonly type: 'strings'; readonly value: readonly string[] } | { readonly type: 'int32s'; readonly value: readonly number[] };
+
+/** A tensor to be written. */
+export interface Tensor {
+  name: string;
   /** Innermost dimension first, as GGUF counts. */
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
+  shape: readonly number[];
+  data: Float32Array;
+  /** ggml's number of its type; its data are as long as 32-bit floats whatever the type. Default 0, 32-bit floats. */
+  type?: number;
 }
 
 const chatMl = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -37,7 +46,7 @@ export const tinyVocabularySize = specials.length + 256;
 
 /** The bytes of a made-up model. */
 export function tinyModel(shape: TinyShape = {}): Buffer {
-  const { layers = 2, width = 64, heads = 1, context = 512, seed = 1, architecture = 'llama', chatTemplate = chatMl } = shape;
+  const { layers = 2, width = 64, heads = 1, context = 512, seed = 1, architecture = 'llama', chatTemplate = chatMl, change } = shape;
   const { next } = seededRandom(seed);
   const random = (size: number, scale: number): Float32Array => Float32Array.from({ length: size }, () => (next() - 0.5) * 2 * scale);
   const ones = (size: number): Float32Array => new Float32Array(size).fill(1);
@@ -77,12 +86,13 @@ export function tinyModel(shape: TinyShape = {}): Buffer {
     'tokenizer.ggml.add_bos_token': { type: 'bool', value: false },
     'tokenizer.chat_template': { type: 'string', value: chatTemplate },
   };
+  change?.(metadata, tensors);
   return gguf(metadata, tensors);
 }
 
 /** The bytes of a LoRA adapter for a made-up model: rank 2 on the output projections. @param strength of its change */
-export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed'> & { readonly strength: number }): Buffer {
-  const { layers = 2, width = 64, seed = 9, strength } = shape;
+export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed' | 'change'> & { readonly strength: number }): Buffer {
+  const { layers = 2, width = 64, seed = 9, strength, change } = shape;
   const { next } = seededRandom(seed);
   const rank = 2;
   const random = (size: number): Float32Array => Float32Array.from({ length: size }, () => (next() - 0.5) * strength);
@@ -91,15 +101,14 @@ export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed'> 
     tensors.push({ name: `blk.${layer}.attn_output.weight.lora_a`, shape: [width, rank], data: random(width * rank) });
     tensors.push({ name: `blk.${layer}.attn_output.weight.lora_b`, shape: [rank, width], data: random(width * rank) });
   }
-  return gguf(
-    {
-      'general.architecture': { type: 'string', value: 'llama' },
-      'general.type': { type: 'string', value: 'adapter' },
-      'adapter.type': { type: 'string', value: 'lora' },
-      'adapter.lora.alpha': { type: 'float32', value: rank },
-    },
-    tensors,
-  );
+  const metadata: Record<string, Value> = {
+    'general.architecture': { type: 'string', value: 'llama' },
+    'general.type': { type: 'string', value: 'adapter' },
+    'adapter.type': { type: 'string', value: 'lora' },
+    'adapter.lora.alpha': { type: 'float32', value: rank },
+  };
+  change?.(metadata, tensors);
+  return gguf(metadata, tensors);
 }
 
 /** Writes a made-up model and gives its path. */
@@ -113,8 +122,8 @@ function gguf(metadata: Readonly<Record<string, Value>>, tensors: readonly Tenso
   const parts: Buffer[] = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(Object.keys(metadata).length)];
   for (const [key, value] of Object.entries(metadata)) parts.push(text(key), valueOf(value));
   let offset = 0;
-  for (const { name, shape, data } of tensors) {
-    parts.push(text(name), u32(shape.length), ...shape.map(u64), u32(0), u64(offset));
+  for (const { name, shape, data, type = 0 } of tensors) {
+    parts.push(text(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset));
     offset += Math.ceil(data.byteLength / alignment) * alignment;
   }
   const header = Buffer.concat(parts);

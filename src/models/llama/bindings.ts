@@ -83,6 +83,8 @@ export interface Native {
   readonly attributes: (vocab: Pointer, token: number) => number;
   readonly addsBegin: (vocab: Pointer) => boolean;
   readonly begin: (vocab: Pointer) => number;
+  /** The token that ends a text, -1 without one. */
+  readonly end: (vocab: Pointer) => number;
   readonly tokenize: (vocab: Pointer, text: Uint8Array, length: number, out: Int32Array, outMax: number, addSpecial: boolean, parseSpecial: boolean) => number;
   readonly pieceOf: (vocab: Pointer, token: number, out: Uint8Array, outMax: number, strip: number, special: boolean) => number;
   readonly decode: (context: Pointer, batch: BatchArgument) => number;
@@ -193,6 +195,7 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     attributes: fn('int32_t llama_vocab_get_attr(void *vocab, int32_t token)'),
     addsBegin: fn('bool llama_vocab_get_add_bos(void *vocab)'),
     begin: fn('int32_t llama_vocab_bos(void *vocab)'),
+    end: fn('int32_t llama_vocab_eos(void *vocab)'),
     tokenize: fn('int32_t llama_tokenize(void *vocab, const uint8_t *text, int32_t length, int32_t *out, int32_t out_max, bool add_special, bool parse_special)'),
     pieceOf: fn('int32_t llama_token_to_piece(void *vocab, int32_t token, uint8_t *out, int32_t out_max, int32_t strip, bool special)'),
     ...decoder(fn, (array) => koffi.address(array) as Pointer),

@@ -148,7 +148,6 @@ export class OpenModel implements Lane {
     const { weights, vocabulary } = this;
     const { native } = this.#shared;
     const template = weights.text('tokenizer.chat_template');
-    const end = weights.header.metadata.get('tokenizer.ggml.eos_token_id');
     return {
       handle: this.handle,
       contextTokensMax: this.contextTokensMax,
@@ -157,7 +156,7 @@ export class OpenModel implements Lane {
       specialTexts: vocabulary.specialTexts,
       ...(template === undefined ? {} : { chatTemplate: template }),
       beginText: vocabulary.beginText,
-      endText: typeof end === 'number' ? vocabulary.shown(end) : '',
+      endText: vocabulary.endText,
       addsBegin: vocabulary.addsBegin,
       ...(this.#settings.embeddings ? { embeddingDimensions: native.embeddingSize(weights.pointer) } : {}),
       writes: native.hasDecoder(weights.pointer),

@@ -55,12 +55,13 @@ export class LlamaVocabulary implements Vocabulary {
   /** Text of the begin-of-sequence token, empty without one. */
   get beginText(): string {
     const begin = this.#native.begin(this.pointer);
-    return begin < 0 ? '' : this.shown(begin);
+    return begin < 0 ? '' : this.#shown(begin);
   }
 
-  /** Text of a token, control tokens too. */
-  shown(token: number): string {
-    return Buffer.from(this.#piece(token, true)).toString('utf8');
+  /** Text of the token that ends a text, empty without one. */
+  get endText(): string {
+    const end = this.#native.end(this.pointer);
+    return end < 0 ? '' : this.#shown(end);
   }
 
   /** Tokens of pieces of text. @param begin put the begin token first, where the tokenizer does so */
@@ -89,6 +90,11 @@ export class LlamaVocabulary implements Vocabulary {
       count = this.#native.tokenize(this.pointer, bytes, bytes.length, out, out.length, begin, special);
     }
     return out.subarray(0, count);
+  }
+
+  /** Text of a token, control tokens too. */
+  #shown(token: number): string {
+    return Buffer.from(this.#piece(token, true)).toString('utf8');
   }
 
   #piece(token: number, special: boolean): Uint8Array {

@@ -1,12 +1,13 @@
 /**
  * Model files in memory: mapped once for each file however many members use it, freed with the last of them.
  *
- * The header is checked before native code sees the file.
+ * Headers are checked before native code sees a file.
  */
 import { fail } from '../../errors.ts';
 import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
-import { readGgufHeader, type GgufHeader } from './gguf.ts';
+import { checkAdapter, checkModel, checkPart } from './file-checks.ts';
+import { readGguf, type GgufHeader } from './gguf.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
 
 /** A model file in memory. */
@@ -46,8 +47,7 @@ export class Weights {
 
   /** Loads a LoRA adapter of this model; pair it with `freeAdapter`, or free the model. @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported */
   adapter(path: string): Pointer {
-    const header = readGgufHeader(path);
-    if (header.metadata.get('general.type') !== 'adapter') fail('model_unsupported', 'The adapter file is not a GGUF adapter (general.type).');
+    checkAdapter(readGguf(path));
     const { value, errors } = this.#native.watched(() => this.#native.adapterLoad(this.pointer, path));
     if (!value) fail('model_unsupported', { message: 'The adapter does not fit the model.', cause: errors.join('\n') });
     return value;
@@ -95,10 +95,8 @@ export class WeightsCache {
   }
 
   #load(path: string, gpuLayers: number): Weights {
-    const header = readGgufHeader(path);
+    const header = checkedHeader(path);
     const architecture = header.metadata.get('general.architecture');
-    if (typeof architecture !== 'string') fail('model_file_invalid', 'The file names no architecture (general.architecture).');
-    if (header.metadata.get('general.type') === 'adapter') fail('model_unsupported', 'The file is an adapter, not a model.');
     const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers };
     const { value, errors } = this.#native.watched(() => this.#native.modelLoad(path, params));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
@@ -106,4 +104,14 @@ export class WeightsCache {
     if (/unknown model architecture|unknown pre-tokenizer|unsupported|vocab/i.test(cause)) fail('model_unsupported', { message: `The engine cannot run the architecture "${architecture}" of this file.`, cause });
     return fail(/alloc|memory/i.test(cause) ? 'engine_out_of_memory' : 'model_file_invalid', { message: `The engine cannot load this file of the architecture "${architecture}".`, cause });
   }
+}
+
+/** The header of a model's file, once it and the further files of a split model were checked. */
+function checkedHeader(path: string): GgufHeader {
+  const file = readGguf(path);
+  checkModel(file);
+  const parts = Number(file.header.metadata.get('split.count') ?? 1);
+  const [, stem, count] = /^(.*)-00001-of-(\d{5})\.gguf$/.exec(path) ?? [];
+  if (stem !== undefined && Number(count) === parts) for (let part = 2; part <= parts; part++) checkPart(readGguf(`${stem}-${String(part).padStart(5, '0')}-of-${count}.gguf`));
+  return file.header;
 }
