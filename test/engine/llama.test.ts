@@ -262,6 +262,25 @@ test('speculation with two made-up models writes what the target alone writes', 
   }
 });
 
+test('speculation goes on without drafts where the draft model\'s context ends', async () => {
+  const context = testContext();
+  const [target, draft] = await Promise.all([open({ contextTokensMax: 512 }, context, 'target'), open({ file: other, contextTokensMax: 64 }, context, 'draft')]);
+  try {
+    for (const content of ['Short', 'x'.repeat(150)]) {
+      const args = await target.answerArgs?.({ prompt: says(content), sampling: { temperature: 0, tokensMax: 80 } }, new AbortController().signal);
+      const write = async (program: string, roles: Record<string, string>): Promise<string> => {
+        let text = '';
+        const cells = Object.fromEntries(Object.keys(roles).map((role) => [role, 300]));
+        for await (const event of target.host?.run<object, AnswerEvent>({ program, roles, args: { ...args, ignoreEnd: true, draft: { confidenceMin: 0 } }, cells, signal: new AbortController().signal }) ?? []) if (event.type === 'text') text += event.delta;
+        return text;
+      };
+      assert.equal(await write('speculate', { target: 'target', draft: 'draft' }), await write('generate', { model: 'target' }));
+    }
+  } finally {
+    await Promise.all([target.close(), draft.close()]);
+  }
+});
+
 test('text of messages never becomes a control token', () =>
   using({}, async (opened) => {
     const { answerArgs } = opened;

@@ -39,6 +39,10 @@ export class LlamaSequence implements Sequence {
     return this.tokens.length;
   }
 
+  get lengthMax(): number {
+    return this.#store.tokensMax;
+  }
+
   get store(): SequenceStore {
     return this.#store;
   }
