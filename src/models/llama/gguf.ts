@@ -52,7 +52,9 @@ export const valueType = { float32: 6, string: stringType } as const;
 const entriesMax = 1_000_000;
 /** Arrays of more numbers are not kept, except the types of pieces. */
 const numbersMax = 2048;
+/** Where a file has the tokenizer's pieces. */
 export const piecesKey = 'tokenizer.ggml.tokens';
+/** Where it has their types. */
 export const pieceTypesKey = 'tokenizer.ggml.token_type';
 const stringBytesMax = 16 * 1024 * 1024;
 
