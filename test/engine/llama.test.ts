@@ -168,6 +168,38 @@ test('cancelling frees the model at once, in line and while a long prompt is rea
     assert.ok((await ask(opened, says('again'), greedy)).usage.completionTokens > 0);
   }));
 
+test('closing a model ends the sessions that wait for it', async () => {
+  const [opened, beside] = [await open({ sequencesMax: 1 }), await open({ file: other })];
+  const held = await opened.open!(quietCall());
+  const waiting = assert.rejects(opened.open!(quietCall()), { code: 'cancelled' });
+  await beside.tokenize!('the engine has taken what was asked before');
+  await opened.close();
+  await waiting;
+  await assert.rejects(held.append([5]), { code: 'parameter_invalid' });
+  await held.close();
+  assert.ok((await ask(beside, says('still here'), greedy)).usage.completionTokens > 0);
+  await beside.close();
+  assert.deepEqual(await (await engineThread(false)).ask('state', null), { models: 0, contexts: 0, running: 0, queued: 0, prefixes: 0 });
+});
+
+test('forks take places, so that no admitted request lacks one; what was refused leaves nothing behind', () =>
+  using({ sequencesMax: 2 }, async (opened) => {
+    const session = await opened.open!(quietCall());
+    await session.append(await opened.tokenize!('a prefix of some length'));
+    const forks = [await session.fork(), await session.fork()];
+    await assert.rejects(session.fork(), { code: 'engine_out_of_memory' });
+    let answered = false;
+    const answer = ask(opened, says('a request'), greedy).then((it) => ((answered = true), it));
+    await forks[0]!.append([5]);
+    assert.ok(!answered, 'waits for a place');
+    await forks[0]!.close();
+    assert.ok((await answer).usage.completionTokens > 0);
+    await assert.rejects(Promise.all([ask(opened, says('one more'), greedy), session.fork(), session.fork()]), { code: 'engine_out_of_memory' });
+    await Promise.all([forks[1]!.close(), session.close()]);
+    const all = await Promise.all(Array.from({ length: 4 }, (_, n) => ask(opened, says(`request ${n}`), greedy)));
+    assert.ok(all.every(({ usage }) => usage.completionTokens > 0));
+  }));
+
 test('too long a prompt is refused before anything is computed; an answer ends where the context ends', () =>
   using({ contextTokensMax: 64 }, async (opened) => {
     await assert.rejects(ask(opened, says('z'.repeat(100)), greedy), { code: 'context_too_long' });

@@ -47,8 +47,11 @@ export class OpenModel implements Lane {
   readonly requestsMax: number;
   readonly #common: { readonly threads: number; readonly pool: Pointer; readonly stop: Pointer };
   #vectors: LlamaVectors | undefined;
-  /** Cells promised to running requests, and how many requests these are. */
+  /** Sequences that it holds at once. */
+  readonly sequencesMax: number;
+  /** Cells and sequences promised to running requests and forks, and how many requests these are. */
   promised = 0;
+  promisedSequences = 0;
   requests = 0;
   readonly #shared: Shared;
   readonly #settings: OpenSettings;
@@ -74,6 +77,7 @@ export class OpenModel implements Lane {
       const layout = this.#rollsBack && this.weights.header.fileBytes >= apartBytes ? 'together' : 'apart';
       const { cells, sequences, requests } = this.#memory(native, layout, settings.sequencesMax);
       this.requestsMax = requests;
+      this.sequencesMax = sequences;
       const common = { threads: settings.threads, pool: shared.pool(settings.threads), stop: shared.stop };
       this.context = new LlamaContext(native, this.weights, { ...common, cells, layout, sequences, embeddings: false, ...(settings.exact === true ? { exact: true } : {}) });
       this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.#rollsBack);
