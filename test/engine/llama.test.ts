@@ -12,7 +12,7 @@ import { engineThread } from '../../src/models/llama/engine-thread.ts';
 import type { Model } from '../../src/models/port.ts';
 import { ask, gather, quietCall, says } from '../conformance/asking.ts';
 import { settingsOf, testContext } from '../conformance/settings.ts';
-import { tinyAdapter, tinyModel, writeTinyModel } from './tiny-model.ts';
+import { recurrent, tinyAdapter, tinyModel, writeTinyModel } from './tiny-model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tandem-engine-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -198,6 +198,20 @@ test('forks take places, so that no admitted request lacks one; what was refused
     await Promise.all([forks[1]!.close(), session.close()]);
     const all = await Promise.all(Array.from({ length: 4 }, (_, n) => ask(opened, says(`request ${n}`), greedy)));
     assert.ok(all.every(({ usage }) => usage.completionTokens > 0));
+  }));
+
+test('a recurrent model goes on with the other requests when one is cancelled', () =>
+  using({ file: file('recurrent.gguf', tinyModel({ change: recurrent })), sequencesMax: 3, contextTokensMax: 16_384 }, async (opened) => {
+    assert.deepEqual(opened.abilities.levels, ['L0', 'L1', 'L2']);
+    const long = (letter: string, length: number, signal?: AbortSignal): Promise<string> => ask(opened, says(letter.repeat(length)), greedy, quietCall(signal === undefined ? {} : { signal })).then(({ text }) => text);
+    for (const afterMs of [20, 60, 100]) {
+      const stopping = new AbortController();
+      const cancelled = assert.rejects(long('y', 9000, stopping.signal), { code: 'cancelled' });
+      const kept = long('x', 4000);
+      setTimeout(() => stopping.abort(), afterMs);
+      await cancelled;
+      assert.ok((await kept).length > 0);
+    }
   }));
 
 test('too long a prompt is refused before anything is computed; an answer ends where the context ends', () =>

@@ -90,6 +90,32 @@ export function tinyModel(shape: TinyShape = {}): Buffer {
   return gguf(metadata, tensors);
 }
 
+/** Makes a made-up model a recurrent one (Mamba), whose sequences cannot be cut back. For the default width and number of layers. */
+export const recurrent: Change = (metadata, tensors) => {
+  const [width, layers, inner, state, rank, kernel] = [64, 2, 128, 16, 4, 4];
+  for (const key of Object.keys(metadata)) if (key.startsWith('llama.')) delete metadata[key];
+  const numbers = { context_length: 16_384, embedding_length: width, block_count: layers, feed_forward_length: 0, 'attention.head_count': 0, 'ssm.conv_kernel': kernel, 'ssm.inner_size': inner, 'ssm.state_size': state, 'ssm.time_step_rank': rank };
+  for (const [key, value] of Object.entries(numbers)) metadata[`mamba.${key}`] = { type: 'uint32', value };
+  metadata['mamba.attention.layer_norm_rms_epsilon'] = { type: 'float32', value: 1e-5 };
+  metadata['general.architecture'] = { type: 'string', value: 'mamba' };
+  const { next } = seededRandom(3);
+  tensors.length = 3; // pieces and outputs
+  for (let layer = 0; layer < layers; layer++) {
+    const add = (name: string, shape: readonly number[], value: () => number): void => void tensors.push({ name: `blk.${layer}.${name}`, shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, value) });
+    const random = (scale: number) => (): number => (next() - 0.5) * 2 * scale;
+    add('attn_norm.weight', [width], () => 1);
+    add('ssm_in.weight', [width, 2 * inner], random(0.2));
+    add('ssm_conv1d.weight', [kernel, inner], random(0.5));
+    add('ssm_conv1d.bias', [inner], random(0.1));
+    add('ssm_x.weight', [inner, rank + 2 * state], random(0.3));
+    add('ssm_dt.weight', [rank, inner], random(0.3));
+    add('ssm_dt.bias', [inner], random(0.5));
+    add('ssm_a', [state, inner], () => -0.05 - next() * 0.3);
+    add('ssm_d', [inner], random(1));
+    add('ssm_out.weight', [inner, width], random(0.3));
+  }
+};
+
 /** The bytes of a LoRA adapter for a made-up model: rank 2 on the output projections. @param strength of its change */
 export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed' | 'change'> & { readonly strength: number }): Buffer {
   const { layers = 2, width = 64, seed = 9, strength, change } = shape;

@@ -45,6 +45,7 @@ export class OpenModel implements Lane {
   readonly store: SequenceStore;
   readonly contextTokensMax: number;
   readonly requestsMax: number;
+  readonly rollsBack: boolean;
   readonly #common: { readonly threads: number; readonly pool: Pointer; readonly stop: Pointer };
   #vectors: LlamaVectors | undefined;
   /** Sequences that it holds at once. */
@@ -58,7 +59,6 @@ export class OpenModel implements Lane {
   readonly #adapters = new Map<string, LoadedAdapter>();
   /** Keys of adapters that no new request may use. */
   readonly #retired = new Set<string>();
-  readonly #rollsBack: boolean;
 
   /** @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported, engine_out_of_memory */
   constructor(shared: Shared, handle: number, settings: OpenSettings) {
@@ -71,16 +71,16 @@ export class OpenModel implements Lane {
       const { pointer } = this.weights;
       this.vocabulary = this.weights.vocabulary;
       this.#load(settings.adapters);
-      this.#rollsBack = !native.isRecurrent(pointer) && !native.isHybrid(pointer);
+      this.rollsBack = !native.isRecurrent(pointer) && !native.isHybrid(pointer);
       const trained = native.trainedContext(pointer);
       this.contextTokensMax = settings.contextTokensMax ?? Math.min(trained > 0 ? trained : contextTokensDefault, contextTokensDefault);
-      const layout = this.#rollsBack && this.weights.header.fileBytes >= apartBytes ? 'together' : 'apart';
+      const layout = this.rollsBack && this.weights.header.fileBytes >= apartBytes ? 'together' : 'apart';
       const { cells, sequences, requests } = this.#memory(native, layout, settings.sequencesMax);
       this.requestsMax = requests;
       this.sequencesMax = sequences;
       const common = { threads: settings.threads, pool: shared.pool(settings.threads), stop: shared.stop };
       this.context = new LlamaContext(native, this.weights, { ...common, cells, layout, sequences, embeddings: false, ...(settings.exact === true ? { exact: true } : {}) });
-      this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.#rollsBack);
+      this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.rollsBack);
       this.#common = common;
     } catch (error) {
       this.#freeAdapters();
@@ -164,7 +164,7 @@ export class OpenModel implements Lane {
       addsBegin: vocabulary.addsBegin,
       ...(this.#settings.embeddings ? { embeddingDimensions: native.embeddingSize(weights.pointer) } : {}),
       writes: native.hasDecoder(weights.pointer),
-      rollsBack: this.#rollsBack,
+      rollsBack: this.rollsBack,
       parameters: Number(native.parameters(weights.pointer)),
       defaults: weights.defaults,
     };
@@ -187,7 +187,7 @@ export class OpenModel implements Lane {
     const tokens = Math.ceil(this.contextTokensMax / cellsBlock) * cellsBlock;
     const fit = Math.max(1, Math.floor(totalmem() / 8 / bytesPerCell / tokens));
     if (layout === 'together') return { cells: tokens * Math.min(requests, fit), sequences: sequencesTogether, requests };
-    const sequences = Math.min(this.#rollsBack ? requests + sequencesSpare : requests, fit);
+    const sequences = Math.min(this.rollsBack ? requests + sequencesSpare : requests, fit);
     return { cells: tokens * sequences, sequences, requests: Math.min(requests, sequences) };
   }
 }

@@ -24,6 +24,8 @@ const portionMin = 16;
 export interface Lane {
   readonly context: LlamaContext;
   readonly store: SequenceStore;
+  /** Whether a sequence can be cut back after a batch that was stopped. */
+  readonly rollsBack: boolean;
   /** Applies an adapter by its name; empty for none. */
   useAdapter(name: string): void;
 }
@@ -109,18 +111,18 @@ export class Scheduler {
     this.#fill(queue);
     const { context, store } = queue.lane;
     const tokens = context.length;
-    const long = tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2;
+    const long = (tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2) && this.#mayStop(queue.lane);
     if (long) this.#beginWatch(context);
     const timed = tokens >= portionMin;
     const beganMs = timed ? this.#now() : 0;
-    const outcome = context.decode();
+    let outcome = context.decode();
     const tookMs = timed ? this.#now() - beganMs : 0;
     if (long) this.#endWatch(context);
     if (outcome === 'done') {
       if (timed) queue.msPerToken += 0.3 * (tookMs / tokens - queue.msPerToken);
       this.#finish(queue);
     } else {
-      for (const step of this.#batch) store.restore(step.sequence);
+      for (const step of this.#batch) if (!store.restore(step.sequence)) outcome = 'failed';
       if (outcome === 'failed') this.#failAll(this.#batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
       if (outcome === 'full' && !store.evict()) this.#failAll(this.#batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
     }
@@ -128,6 +130,11 @@ export class Scheduler {
     // whoever came first goes last next time
     if (queue.steps.length > 1) queue.steps.push(queue.steps.shift() as PendingStep);
     return this.#waiting === 1 && !timed && queue.msPerToken > 0 && queue.msPerToken < shortMsPerToken;
+  }
+
+  /** Whether stopping the batch harms nobody but the task that is stopped: what cannot be cut back is lost with it. */
+  #mayStop({ rollsBack }: Lane): boolean {
+    return rollsBack || this.#batch.every(({ task }) => task === this.#batch[0]?.task);
   }
 
   /** Lets a batch that takes long be stopped. Others are not watched, since asking after each operation takes its time too. */

@@ -19,6 +19,9 @@ class FakeContext {
   /** Sequences of the batch under construction, and those of the batches before. */
   batch: number[] = [];
   readonly batches: number[][] = [];
+  /** What comes of a batch, and whether sequences can be cut back. */
+  outcome: DecodeOutcome = 'done';
+  cuts = true;
 
   constructor(layout: MemoryLayout) {
     this.layout = layout;
@@ -39,13 +42,17 @@ class FakeContext {
     this.batch = [];
     this.length = 0;
     this.outputs = 0;
-    return 'done';
+    return this.outcome;
   }
 
   mayStop(): void {}
 
   cut(): boolean {
-    return true;
+    return this.cuts;
+  }
+
+  law(): Float32Array {
+    return new Float32Array(1);
   }
 
   share(): void {}
@@ -119,7 +126,7 @@ test('a batch holds its sequences in the order of their places, and every task g
   const fake = new FakeContext('apart');
   const store = new SequenceStore(fake.context, 8, 512, true);
   const scheduler = new Scheduler({ begin: () => undefined, end: () => undefined }, () => 0);
-  scheduler.addLane({ context: fake.context, store, useAdapter: () => undefined });
+  scheduler.addLane({ context: fake.context, store, rollsBack: true, useAdapter: () => undefined });
   class Writer implements Task {
     readonly pending: PendingStep[] = [];
     waits = false;
@@ -153,4 +160,31 @@ test('a batch holds its sequences in the order of their places, and every task g
   assert.deepEqual(tasks.map(({ steps, sequence }) => [steps, sequence.length]), [100, 3, 1, 60, 2].map((length) => [20, length + 19]));
   for (const batch of fake.batches) assert.deepEqual(batch, batch.toSorted((a, b) => a - b));
   assert.ok(fake.batches.some((batch) => new Set(batch).size === 5), 'all five in one batch');
+});
+
+test('a batch of several requests is not stopped for one of them where that would be lost for all; alone, one may be', () => {
+  for (const rollsBack of [true, false]) {
+    const fake = new FakeContext('apart');
+    const store = new SequenceStore(fake.context, 8, 512, rollsBack);
+    const watched: (readonly number[])[] = [];
+    const scheduler = new Scheduler({ begin: (runs) => watched.push(runs), end: () => undefined }, () => 0);
+    scheduler.addLane({ context: fake.context, store, rollsBack, useAdapter: () => undefined });
+    const failed: unknown[] = [];
+    const reader = (run: number): Task & { readonly first: readonly Step[] } => {
+      const sequence = store.open('model', '');
+      return { run, pending: [], waits: false, first: [{ sequence, tokens: new Array<number>(300).fill(run), laws: 'last' }], resume: () => [], fail: (error) => (failed.push(error), []) };
+    };
+    const [one, other] = [reader(1), reader(2)];
+    scheduler.submit(one, one.first);
+    scheduler.submit(other, other.first);
+    scheduler.advance();
+    assert.deepEqual(watched, rollsBack ? [[1, 2]] : []);
+    scheduler.withdraw(other);
+    fake.cuts = rollsBack;
+    fake.outcome = 'stopped';
+    scheduler.advance();
+    assert.deepEqual(watched.at(-1), [1]);
+    assert.equal(failed.length, rollsBack ? 0 : 1);
+    assert.equal(scheduler.busy, rollsBack);
+  }
 });
