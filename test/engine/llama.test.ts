@@ -8,7 +8,7 @@ import type { AnswerEvent } from '../../src/decoding/answer.ts';
 import type { AnswerFormat } from '../../src/exchange.ts';
 import type { EngineContext } from '../../src/models/context.ts';
 import { openLlamaModel, type LlamaSettings } from '../../src/models/llama/index.ts';
-import { engineThread } from '../../src/models/llama/engine-thread.ts';
+import { engineThread, type EngineThread } from '../../src/models/llama/engine-thread.ts';
 import type { Model } from '../../src/models/port.ts';
 import { ask, gather, quietCall, says } from '../conformance/asking.ts';
 import { settingsOf, testContext } from '../conformance/settings.ts';
@@ -220,6 +220,19 @@ test('too long a prompt is refused before anything is computed; an answer ends w
     const { usage, reason } = await gather(opened.generate({ prompt: { messages: [], text: 'abc' }, sampling: { temperature: 0, tokensMax: 1000, logitBias: { '2': -100, '0': -100 } } }, quietCall()));
     assert.deepEqual([usage.completionTokens, reason], [61, 'length']);
     await assert.rejects(opened.score?.({ prompt: says('a'), continuation: 'b'.repeat(100) }, quietCall()) ?? Promise.resolve(), { code: 'context_too_long' });
+  }));
+
+test('what is too long whatever its words is refused without asking the engine, which would compute nothing meanwhile', (t) =>
+  using({ contextTokensMax: 64, embeddings: true }, async (opened) => {
+    const { thread } = opened.host as unknown as { readonly thread: EngineThread };
+    const asked = t.mock.method(thread, 'ask');
+    const long = 'z'.repeat(2000);
+    await assert.rejects(ask(opened, says(long), greedy), { code: 'context_too_long', param: 'messages' });
+    await assert.rejects(opened.score!({ prompt: says('a'), continuation: long }, quietCall()), { code: 'context_too_long', param: 'continuation' });
+    await assert.rejects(opened.embed!({ texts: ['a', long] }, quietCall()), { code: 'context_too_long', param: 'input' });
+    assert.equal(asked.mock.callCount(), 0);
+    await assert.rejects(ask(opened, says('z'.repeat(100)), greedy), { code: 'context_too_long' });
+    assert.equal(asked.mock.callCount(), 1);
   }));
 
 test('adapters change the answer, only of requests that name them', async () => {

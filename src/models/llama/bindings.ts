@@ -79,6 +79,8 @@ export interface Native {
   readonly hasEncoder: (model: Pointer) => boolean;
   readonly hasDecoder: (model: Pointer) => boolean;
   readonly vocabSize: (vocab: Pointer) => number;
+  /** Kind of the tokenizer: 1 SentencePiece, 2 byte-level BPE, 3 WordPiece, 4 Unigram, and others. */
+  readonly vocabType: (vocab: Pointer) => number;
   readonly isEnd: (vocab: Pointer, token: number) => boolean;
   readonly attributes: (vocab: Pointer, token: number) => number;
   readonly addsBegin: (vocab: Pointer) => boolean;
@@ -191,6 +193,7 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     hasEncoder: fn('bool llama_model_has_encoder(void *model)'),
     hasDecoder: fn('bool llama_model_has_decoder(void *model)'),
     vocabSize: fn('int32_t llama_vocab_n_tokens(void *vocab)'),
+    vocabType: fn('int32_t llama_vocab_type(void *vocab)'),
     isEnd: fn('bool llama_vocab_is_eog(void *vocab, int32_t token)'),
     attributes: fn('int32_t llama_vocab_get_attr(void *vocab, int32_t token)'),
     addsBegin: fn('bool llama_vocab_get_add_bos(void *vocab)'),

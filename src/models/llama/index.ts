@@ -100,8 +100,8 @@ class LlamaModel implements Model<'device'> {
     const { prompt: asked, sampling } = request;
     this.#check(asked, sampling, request.adapter);
     const grammar = grammarOf(asked, sampling.format);
-    const prompt = await this.#tokens(asked, signal);
-    const room = this.abilities.contextTokensMax as number;
+    const room = this.#opened.contextTokensMax;
+    const prompt = await this.#tokens(asked, signal, room - 1);
     if (prompt.length >= room) fail('context_too_long', { message: `The prompt has ${prompt.length} tokens; the context of ${room} leaves no room for an answer.`, param: 'messages', member: this.id });
     const { stop, topLogprobs } = sampling;
     return {
@@ -117,9 +117,11 @@ class LlamaModel implements Model<'device'> {
   async score(request: ScoreRequest<'device'>, call: Call): Promise<Scored> {
     const { topLogprobs = 0 } = request;
     this.#check(request.prompt, { topLogprobs }, undefined);
-    const [prompt, continuation] = await Promise.all([this.#tokens(request.prompt, call.signal), this.tokenize(request.continuation)]);
+    const room = this.#opened.contextTokensMax;
+    this.#checkLength([request.continuation], room, 'continuation');
+    const [prompt, continuation] = await Promise.all([this.#tokens(request.prompt, call.signal, room), this.tokenize(request.continuation)]);
     const cells = { model: prompt.length + continuation.length };
-    if (cells.model > (this.abilities.contextTokensMax as number)) fail('context_too_long', { message: `Prompt and continuation have ${cells.model} tokens, the context ${this.abilities.contextTokensMax}.`, member: this.id });
+    if (cells.model > room) fail('context_too_long', { message: `Prompt and continuation have ${cells.model} tokens, the context ${room}.`, member: this.id });
     const tokens: EmittedToken[] = [];
     let cached = 0;
     for await (const event of this.host.run<ScoreArgs, ScoreEvent>({ program: 'score', roles: { model: this.id }, args: { prompt, continuation, topLogprobs }, cells, signal: call.signal })) {
@@ -167,6 +169,7 @@ class LlamaModel implements Model<'device'> {
     const { handle, embeddingDimensions: size = 0 } = this.#opened;
     const { dimensions = size } = request;
     if (dimensions < 1 || dimensions > size) fail('parameter_invalid', { message: `Expected 1 to ${size} dimensions, got ${dimensions}.`, param: 'dimensions', member: this.id });
+    for (const text of request.texts) this.#checkLength([text], this.#opened.contextTokensMax, 'input');
     const texts = await Promise.all(request.texts.map((text) => thread.ask('tokenize', { handle, pieces: [{ text, special: false }], begin: true })));
     const run = thread.nextRun();
     const onAbort = (): void => thread.cancel(run);
@@ -180,11 +183,20 @@ class LlamaModel implements Model<'device'> {
     }
   }
 
-  async #tokens(prompt: Prompt<string>, signal: AbortSignal): Promise<number[]> {
+  async #tokens(prompt: Prompt<string>, signal: AbortSignal, tokensMax: number): Promise<number[]> {
     if (signal.aborted) fail('cancelled', { message: 'The request was cancelled.', cause: signal.reason });
-    const tokens = await this.host.thread.ask('tokenize', { handle: this.#opened.handle, pieces: this.#chat.pieces(prompt), begin: true });
+    const pieces = this.#chat.pieces(prompt);
+    this.#checkLength(pieces.map(({ text }) => text), tokensMax, 'messages');
+    const tokens = await this.host.thread.ask('tokenize', { handle: this.#opened.handle, pieces, begin: true });
     if (signal.aborted) fail('cancelled', { message: 'The request was cancelled.', cause: signal.reason });
     return tokens;
+  }
+
+  /** Refuses texts that come to more tokens whatever their words, before the engine cuts them: it computes nothing meanwhile. */
+  #checkLength(texts: readonly string[], tokensMax: number, param: string): void {
+    // a character of UTF-16 is at least one byte
+    const least = texts.reduce((sum, text) => sum + text.length, 0) / this.#opened.bytesPerTokenMax;
+    if (least > tokensMax) fail('context_too_long', { message: `The text has at least ${Math.ceil(least)} tokens, more than ${tokensMax}, which the context of ${this.#opened.contextTokensMax} has room for.`, param, member: this.id });
   }
 
   /** Refuses what this model cannot do, by name. */

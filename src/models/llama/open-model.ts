@@ -161,6 +161,7 @@ export class OpenModel implements Lane {
       ...(template === undefined ? {} : { chatTemplate: template }),
       beginText: vocabulary.beginText,
       endText: vocabulary.endText,
+      bytesPerTokenMax: vocabulary.bytesPerTokenMax,
       addsBegin: vocabulary.addsBegin,
       ...(this.#settings.embeddings ? { embeddingDimensions: native.embeddingSize(weights.pointer) } : {}),
       writes: native.hasDecoder(weights.pointer),

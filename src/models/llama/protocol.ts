@@ -36,6 +36,8 @@ export interface OpenedModel {
   readonly chatTemplate?: string;
   readonly beginText: string;
   readonly endText: string;
+  /** Bytes of text that a token stands for at most. */
+  readonly bytesPerTokenMax: number;
   /** Whether the tokenizer itself puts a begin token first. */
   readonly addsBegin: boolean;
   /** Length of its vectors, with `embeddings`. */
