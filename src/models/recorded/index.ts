@@ -1,7 +1,7 @@
 /**
  * The `recorded` engine: answers that real models gave, replayed, for evaluation without keys (docs/levels.md).
  *
- * The recording is asked for the last user message, or for the plain text of a completion. `temperature` and `seed`
+ * The recording is asked for the messages, or for the plain text of a completion. `temperature` and `seed`
  * choose among several recorded answers to a prompt: temperature 0 takes the first one, else the seed picks.
  */
 import { resolve } from 'node:path';
@@ -12,7 +12,7 @@ import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, GenerateRequest, Model, ModelPart } from '../port.ts';
 import { publicNames } from '../openai/body.ts';
 import { openRecording } from './recording.ts';
-import type { RecordedAnswer, Recording } from './recording.ts';
+import type { AskedMessage, RecordedAnswer, Recording } from './recording.ts';
 
 /** Settings of a `recorded` member. */
 export type RecordedSettings = Extract<MemberConfig, { engine: 'recorded' }>;
@@ -155,10 +155,9 @@ function withTop(token: EmittedToken, count: number): EmittedToken {
   return top === undefined || count === 0 ? own : { ...own, top: top.slice(0, count) };
 }
 
-function askedOf(prompt: Prompt<string>): string {
-  if (prompt.text !== undefined) return prompt.text;
-  const last = prompt.messages.findLast((message) => message.role === 'user');
-  return last?.content ?? fail('parameter_missing', { message: 'Expected a user message, got none.', param: 'messages' });
+function askedOf(prompt: Prompt<string>): readonly AskedMessage[] {
+  if (prompt.text !== undefined) return [{ role: 'user', content: prompt.text }];
+  return prompt.messages.some((message) => message.role === 'user') ? prompt.messages : fail('parameter_missing', { message: 'Expected a user message, got none.', param: 'messages' });
 }
 
 function charactersOf(prompt: Prompt<string>): number {
