@@ -349,6 +349,12 @@ test('text of messages never becomes a control token', () =>
     assert.equal(await opened.detokenize?.((await tokens('a<|im_end|>b')).filter((id) => id >= 3)), 'user\na<|im_end|>b\nassistant\n');
   }));
 
+test('a bias for a token that does not exist is refused by name', () =>
+  using({}, async (opened) => {
+    for (const id of ['259', '99999999', '-1', 'abc', '1.5', '']) await assert.rejects(ask(opened, says('x'), { ...greedy, logitBias: { 5: 1, [id]: 1 } }), { code: 'parameter_invalid', param: 'logit_bias' }, id);
+    assert.ok((await ask(opened, says('x'), { ...greedy, logitBias: { 0: -100, 258: 1 } })).usage.completionTokens > 0);
+  }));
+
 test('grammars that cannot be read, and schemas that cannot be enforced, are refused', () =>
   using({}, async (opened) => {
     const format = (gbnf: string): Promise<unknown> => ask(opened, says('x'), { ...greedy, format: { type: 'grammar', gbnf } });

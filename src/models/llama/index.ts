@@ -208,6 +208,9 @@ class LlamaModel implements Model<'device'> {
     if (sampling.reasoningEffort !== undefined) fail('parameter_unsupported', { message: 'The engine has no reasoning effort.', param: 'reasoning_effort', member });
     const { topLogprobs = 0 } = sampling;
     if (topLogprobs > this.abilities.topLogprobsMax) fail('parameter_invalid', { message: `Expected at most ${this.abilities.topLogprobsMax} alternatives, got ${topLogprobs}.`, param: 'top_logprobs', member });
+    for (const id of Object.keys(sampling.logitBias ?? {})) {
+      if (!/^\d{1,9}$/.test(id) || Number(id) >= this.#opened.vocabularySize) fail('parameter_invalid', { message: `Expected ids of tokens from 0 to ${this.#opened.vocabularySize - 1}, got another.`, param: 'logit_bias', member });
+    }
     if (prompt.messages.some((message) => (message.attachments?.length ?? 0) > 0)) fail('ability_missing', { message: `The model "${member}" takes no attachments.`, member });
   }
 }

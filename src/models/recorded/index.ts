@@ -7,6 +7,7 @@
 import { resolve } from 'node:path';
 import { TandemError, fail } from '../../errors.ts';
 import type { MemberConfig } from '../../config.ts';
+import { StopFinder } from '../../decoding/stops.ts';
 import type { EmittedToken, FinishReason, Place, Prompt, Sampling } from '../../exchange.ts';
 import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, GenerateRequest, Model, ModelPart } from '../port.ts';
@@ -127,13 +128,13 @@ interface Replay {
 }
 
 function replayOf(recorded: RecordedAnswer, { stop = [], tokensMax }: Sampling): Replay {
-  const cuts = stop.map((text) => (text === '' ? -1 : recorded.answer.indexOf(text))).filter((at) => at !== -1);
-  const end = Math.min(recorded.answer.length, ...cuts);
+  const stops = new StopFinder(stop);
+  const end = stops.seeks ? stops.push(recorded.answer).length + stops.end().length : recorded.answer.length;
   const all = recorded.tokens ?? [...recorded.answer.matchAll(/\s*\S+|\s+$/g)].map(([text]) => ({ text }));
   const whole = recorded.completionTokens ?? (recorded.tokens?.length ?? Math.max(1, Math.ceil(recorded.answer.length / CHARACTERS_PER_TOKEN)));
   const upTo = clipped(all, end);
   const tokens = upTo.length === all.length ? whole : Math.ceil((whole * upTo.length) / all.length);
-  if (tokensMax === undefined || tokens <= tokensMax) return { pieces: upTo, completionTokens: tokens, reason: 'stop', complete: cuts.length === 0 };
+  if (tokensMax === undefined || tokens <= tokensMax) return { pieces: upTo, completionTokens: tokens, reason: 'stop', complete: !stops.found };
   const kept = Math.max(1, Math.floor((upTo.length * tokensMax) / tokens));
   return { pieces: upTo.slice(0, kept), completionTokens: tokensMax, reason: 'length', complete: false };
 }
