@@ -249,6 +249,14 @@ test('adapters change the answer, only of requests that name them', async () => 
   await using({ adapters, adapter: 'bent' }, async (opened) => {
     assert.ok((await ask(opened, says('Say something, at some length.'), greedy)).text.length > 0);
   });
+  const vector = (more: Partial<LlamaSettings>): Promise<readonly number[]> => using({ embeddings: true, ...more }, async (opened) => {
+    const { vectors } = await opened.embed!({ texts: ['a text', 'another'] }, quietCall());
+    return [...(vectors[0] as Float32Array)];
+  });
+  const bare = await vector({});
+  assert.deepEqual(await vector({ adapters }), bare);
+  assert.deepEqual(await vector({ adapters, adapter: 'none' }), bare);
+  assert.notDeepEqual(await vector({ adapters, adapter: 'bent' }), bare, 'the default adapter makes vectors too');
   await assert.rejects(open({ adapters: { wrong: { file: file('wrong.gguf', tinyAdapter({ strength: 1, width: 96 })), scale: 1 } } }), { code: 'model_unsupported' });
   await assert.rejects(open({ adapters: { wrong: { file: model, scale: 1 } } }), { code: 'model_unsupported' });
 });

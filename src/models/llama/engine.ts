@@ -25,6 +25,7 @@ interface Embedding {
   readonly call: number;
   readonly run: number;
   readonly model: OpenModel;
+  readonly adapter: string;
   readonly texts: readonly (readonly number[])[];
   readonly vectors: Float32Array[];
   current: Generator<undefined, Float32Array> | undefined;
@@ -135,7 +136,7 @@ export class Engine {
 
   /** Frees adapters that were taken away, once nothing runs or waits that may use them. */
   #freeRetired(model: OpenModel): void {
-    if (!model.hasRetired || this.#opening.size > 0) return;
+    if (!model.hasRetired || this.#opening.size > 0 || this.#embeddings.some((embedding) => embedding.model === model)) return;
     for (const task of this.#tasks.values()) if (task instanceof SessionTask ? task.model === model : [...task.roles.values()].includes(model)) return;
     model.freeRetired();
   }
@@ -191,8 +192,9 @@ export class Engine {
     }
     const at = this.#embeddings.findIndex((embedding) => embedding.run === run);
     if (at < 0) return;
-    const [embedding] = this.#embeddings.splice(at, 1);
-    this.#send({ type: 'failed', call: (embedding as Embedding).call, error: packError(reason) });
+    const [embedding] = this.#embeddings.splice(at, 1) as [Embedding];
+    this.#send({ type: 'failed', call: embedding.call, error: packError(reason) });
+    this.#freeRetired(embedding.model);
   }
 
   #openSession(call: number, ask: Asks['session-open']['ask']): Later {
@@ -241,21 +243,22 @@ export class Engine {
     return task instanceof SessionTask ? task : fail('parameter_invalid', 'The session is closed.');
   }
 
-  #queueEmbedding(call: number, { handle, run, texts }: Asks['embed']['ask']): Later {
+  #queueEmbedding(call: number, { handle, run, adapter, texts }: Asks['embed']['ask']): Later {
     const model = this.#model(handle);
-    if (model.vectors === undefined) fail('ability_missing', 'The model was not opened for vectors.');
-    this.#embeddings.push({ call, run, model, texts, vectors: [], current: undefined });
+    if (!model.embeds) fail('ability_missing', 'The model was not opened for vectors.');
+    if (!model.hasAdapter(adapter)) fail('ability_missing', `The model has no adapter "${adapter}" any more.`);
+    this.#embeddings.push({ call, run, model, adapter, texts, vectors: [], current: undefined });
     return later;
   }
 
   /** One portion of the embedding whose turn it is. */
   #embed(): void {
     const embedding = this.#embeddings.shift() as Embedding;
-    const { call, model, texts, vectors } = embedding;
+    const { call, model, adapter, texts, vectors } = embedding;
     try {
       const text = texts[vectors.length];
       if (text !== undefined) {
-        embedding.current ??= (model.vectors as NonNullable<OpenModel['vectors']>).embed(text);
+        embedding.current ??= model.embed(text, adapter);
         const { done, value } = embedding.current.next();
         if (done === true) {
           vectors.push(value);
@@ -266,10 +269,13 @@ export class Engine {
         // a text in portions keeps its place, since its context holds it; otherwise others may go first
         if (embedding.current === undefined) this.#embeddings.push(embedding);
         else this.#embeddings.unshift(embedding);
-      } else this.#send({ type: 'reply', call, value: vectors });
+        return;
+      }
+      this.#send({ type: 'reply', call, value: vectors });
     } catch (error) {
       this.#send({ type: 'failed', call, error: packError(error) });
     }
+    this.#freeRetired(model);
   }
 
   #state(): EngineState {

@@ -176,7 +176,7 @@ class LlamaModel implements Model<'device'> {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       if (signal.aborted) fail('cancelled', 'The request was cancelled.');
-      const vectors = await thread.ask('embed', { handle, run, texts });
+      const vectors = await thread.ask('embed', { handle, run, adapter: adapterKey(this.#adapters, this.id), texts });
       return { vectors: vectors.map((vector) => shortened(vector, dimensions)), usage: { promptTokens: texts.reduce((sum, text) => sum + text.length, 0), completionTokens: 0 } };
     } finally {
       signal.removeEventListener('abort', onAbort);

@@ -117,6 +117,7 @@ export class OpenModel implements Lane {
   freeRetired(): void {
     if (!this.hasRetired) return;
     this.context.useAdapter(nothing, 0);
+    this.#vectors?.useAdapter(nothing, 0);
     for (const key of this.#retired) {
       this.store.forget(key);
       this.weights.freeAdapter((this.#adapters.get(key) as LoadedAdapter).pointer);
@@ -141,10 +142,22 @@ export class OpenModel implements Lane {
     this.#adapters.clear();
   }
 
-  /** What makes vectors, where the settings ask for it. Its context is made at the first text, since it takes tens of megabytes. @throws {TandemError} engine_out_of_memory */
-  get vectors(): LlamaVectors | undefined {
-    if (!this.#settings.embeddings) return undefined;
+  /** Whether it was opened for vectors. */
+  get embeds(): boolean {
+    return this.#settings.embeddings;
+  }
+
+  /** What makes vectors. Its context is made at the first text, since it takes tens of megabytes. @throws {TandemError} engine_out_of_memory */
+  #vectorsMade(): LlamaVectors {
     return (this.#vectors ??= new LlamaVectors(this.#shared.native, this.weights, { ...this.#common, tokensMax: this.contextTokensMax }));
+  }
+
+  /** Embeds one text under an adapter by its key, in portions (`LlamaVectors.embed`). The model must have been opened for vectors. @throws {TandemError} engine_out_of_memory */
+  embed(tokens: readonly number[], adapter: string): Generator<undefined, Float32Array> {
+    const vectors = this.#vectorsMade();
+    const { pointer, scale } = this.#adapters.get(adapter) ?? none;
+    vectors.useAdapter(pointer, scale);
+    return vectors.embed(tokens);
   }
 
   /** What the main thread is told of it. */
