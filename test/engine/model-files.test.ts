@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { openLlamaModel, type LlamaSettings } from '../../src/models/llama/index.ts';
 import { checkModel } from '../../src/models/llama/file-checks.ts';
 import { readGguf } from '../../src/models/llama/gguf.ts';
+import { headLengths } from '../../src/models/llama/weights.ts';
 import type { Model } from '../../src/models/port.ts';
 import { ask, says } from '../conformance/asking.ts';
 import { settingsOf, testContext } from '../conformance/settings.ts';
@@ -95,4 +96,12 @@ test('lists of numbers, tables of integers and empty pieces are in order', () =>
   const file = join(folder, 'good.gguf');
   writeFileSync(file, tinyModel({ change }));
   checkModel(readGguf(file));
+});
+
+test('heads have the lengths that the file names, else an even share of the width', () => {
+  const header = (fields: Record<string, number>): { metadata: Map<string, string | number> } => ({ metadata: new Map<string, string | number>([['general.architecture', 'x'], ...Object.entries(fields).map(([key, value]) => [`x.${key}`, value] as const)]) });
+  assert.deepEqual(headLengths(header({}), 512, 8), { key: 64, value: 64 });
+  assert.deepEqual(headLengths(header({ embedding_length: 1024 }), 512, 16), { key: 64, value: 64 });
+  assert.deepEqual(headLengths(header({ embedding_length: 1024, 'attention.key_length': 128, 'attention.value_length': 96 }), 512, 16), { key: 128, value: 96 });
+  assert.deepEqual(headLengths(header({ embedding_length: 64 }), 64, 0), { key: 64, value: 64 });
 });

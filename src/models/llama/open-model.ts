@@ -196,8 +196,8 @@ export class OpenModel implements Lane {
   /** Memory for every request at once, but no more than an eighth of the machine's, and at least for one. */
   #memory(native: Native, layout: MemoryLayout, requests: number): { readonly cells: number; readonly sequences: number; readonly requests: number } {
     const model = this.weights.pointer;
-    const headLength = native.embeddingSize(model) / Math.max(1, native.heads(model));
-    const bytesPerCell = Math.max(1, 2 * 2 * native.layers(model) * native.keyHeads(model) * headLength);
+    const { key, value } = this.weights.heads;
+    const bytesPerCell = Math.max(1, 2 * native.layers(model) * native.keyHeads(model) * (key + value));
     const tokens = Math.ceil(this.contextTokensMax / cellsBlock) * cellsBlock;
     const fit = Math.max(1, Math.floor(totalmem() / 8 / bytesPerCell / tokens));
     if (layout === 'together') return { cells: tokens * Math.min(requests, fit), sequences: sequencesTogether, requests };

@@ -10,20 +10,38 @@ import { checkAdapter, checkModel, checkPart } from './file-checks.ts';
 import { readGguf, type GgufHeader } from './gguf.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
 
+/** Numbers that a head's key and value have. */
+export interface HeadLengths {
+  readonly key: number;
+  readonly value: number;
+}
+
+/** The lengths that the file names, else an even share of the width. @param width of the states, where the file does not say @param heads of a layer */
+export function headLengths({ metadata }: Pick<GgufHeader, 'metadata'>, width: number, heads: number): HeadLengths {
+  const number = (key: string): number | undefined => {
+    const value = metadata.get(`${metadata.get('general.architecture')}.${key}`);
+    return typeof value === 'number' && value > 0 ? value : undefined;
+  };
+  const share = Math.floor((number('embedding_length') ?? width) / Math.max(1, heads));
+  return { key: number('attention.key_length') ?? share, value: number('attention.value_length') ?? share };
+}
+
 /** A model file in memory. */
 export class Weights {
   readonly pointer: Pointer;
   readonly header: GgufHeader;
   readonly vocabulary: LlamaVocabulary;
-  /** Whether attention runs on the processor with heads whose length is no multiple of 64 (but of 32, the length of an 8-bit block). */
+  /** Numbers that a head's key and value have. */
+  readonly heads: HeadLengths;
+  /** Whether attention runs on the processor with keys whose length is no multiple of 64 (but of 32, the length of an 8-bit block). */
   readonly slowHalfFloats: boolean;
   readonly #native: Native;
   users = 0;
 
   constructor(native: Native, pointer: Pointer, header: GgufHeader, gpuLayers: number) {
     this.#native = native;
-    const headLength = native.embeddingSize(pointer) / Math.max(1, native.heads(pointer));
-    this.slowHalfFloats = gpuLayers === 0 && headLength % 64 === 32 && native.hasDecoder(pointer);
+    this.heads = headLengths(header, native.embeddingSize(pointer), native.heads(pointer));
+    this.slowHalfFloats = gpuLayers === 0 && this.heads.key % 64 === 32 && native.hasDecoder(pointer);
     this.pointer = pointer;
     this.header = header;
     this.vocabulary = new LlamaVocabulary(native, pointer);
