@@ -85,6 +85,7 @@ test('what cannot be enforced is refused by its path', () => {
     [{ enum: [] }, 'schema.enum'],
     [{ enum: 'abc' }, 'schema.enum'],
     [{ enum: [1, 2], minimum: 3 }, 'schema.enum'],
+    [{ enum: [1, 2], const: 3 }, 'schema.const'],
     [{ type: 'string', const: 5 }, 'schema.const'],
     [{ const: 'abc', maxLength: 2 }, 'schema.const'],
     [{ enum: [{ a: 1 }], properties: { a: { type: 'string' } } }, 'schema.properties'],
@@ -110,6 +111,16 @@ test('grammars with mistakes are refused, good ones pass', () => {
   for (const bad of ['', 'start ::= "a"', 'root ::= "a', 'root ::= [a', 'root ::= []', 'root ::= (', 'root ::= "a")', 'root ::= x', 'root ::= "a"{3,2}', 'root ::= "a"{9999}', 'root ::= *', 'root ::= ""*', 'root ::= "\\q"', 'root ::= "\\uD83D"', 'root ::= [z-a]', 'root := "a"', 'root ::= "a"\0', 'root ::= "a"{99999999999}', `root ::= ${'('.repeat(300)}"a"${')'.repeat(300)}`, `root ::= ${'"a"{0,2000} '.repeat(40)}`]) {
     assert.throws(() => checkGbnf(bad), { code: 'schema_unsupported' }, bad.slice(0, 40));
   }
+});
+
+test('long lists of values and alternatives take no time', () => {
+  const many = Array.from({ length: 20_000 }, (_, n) => n);
+  const began = performance.now();
+  checkGbnf(schemaGrammar({ enum: many.slice(0, 5000).map((n) => `item ${n}`), maxLength: 9 }));
+  assert.throws(() => schemaGrammar({ oneOf: [...many.map((n) => ({ const: n })), { type: 'object' }, { type: 'object' }] }), { code: 'schema_unsupported' });
+  assert.throws(() => schemaGrammar({ oneOf: many.map(() => ({ type: 'object', properties: { a: { const: 1 } }, required: ['a'] })) }), { code: 'schema_unsupported' });
+  schemaGrammar({ type: 'object', properties: Object.fromEntries(many.slice(0, 3000).map((n) => [`p${n}`, { type: 'string', maxLength: n % 50 }])) });
+  assert.ok(performance.now() - began < 4000, 'quadratic ways take tens of seconds');
 });
 
 test('alternatives that refer to each other many times over take no time', () => {

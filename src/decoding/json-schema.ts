@@ -185,7 +185,8 @@ export class SchemaGrammar {
     const key = schema['const'] === undefined ? 'enum' : 'const';
     const beside = Object.keys(schema).find((other) => enforced.has(other) && !valueKeywords.has(other));
     if (beside !== undefined) refuse(`${path}.${beside}`, `cannot be combined with ${key}`);
-    const values = (valuesOf(schema) ?? list(schema['enum'], `${path}.enum`)).filter((value) => holds(schema, value));
+    if (schema['enum'] !== undefined) list(schema['enum'], `${path}.enum`);
+    const values = (valuesOf(schema) ?? []).filter((value) => holds(schema, value));
     if (values.length === 0) refuse(`${path}.${key}`, 'allows no value');
     return this.#add([...new Set(values.map(literal))].join(' | '));
   }

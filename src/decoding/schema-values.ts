@@ -1,13 +1,15 @@
 /** Which values a JSON schema names, of which types they are, and whether schemas have values in common. */
 import type { JsonSchema } from '../exchange.ts';
 
-/** Keywords that `holds` knows. */
+/** Keywords that may stand beside named values (`holds`), and those that name them. */
 export const valueKeywords: ReadonlySet<string> = new Set(['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'minLength', 'maxLength']);
 
-/** The values of `const` or `enum`; undefined without either. */
+/** The values that `const` and `enum` name; undefined without either. */
 export function valuesOf(schema: JsonSchema): readonly unknown[] | undefined {
-  if (schema['const'] !== undefined) return [schema['const']];
-  return Array.isArray(schema['enum']) ? schema['enum'] : undefined;
+  const listed = Array.isArray(schema['enum']) ? (schema['enum'] as readonly unknown[]) : undefined;
+  if (schema['const'] === undefined) return listed;
+  const constant = JSON.stringify(schema['const']);
+  return listed === undefined || listed.some((value) => JSON.stringify(value) === constant) ? [schema['const']] : [];
 }
 
 /** Types of a value, the narrowest first. */
@@ -27,13 +29,10 @@ export function impliedType(schema: JsonSchema): string | undefined {
   return undefined;
 }
 
-/** Whether a value satisfies the keywords of `valueKeywords`. */
+/** Whether a value satisfies what stands beside named values: its type, bounds of numbers, lengths of texts. */
 export function holds(schema: JsonSchema, value: unknown): boolean {
   const { type, minimum, maximum, exclusiveMinimum, exclusiveMaximum, minLength, maxLength } = schema;
   if (type !== undefined && !typesOf(value).some((one) => [type].flat().includes(one))) return false;
-  for (const listed of [schema['const'] === undefined ? undefined : [schema['const']], schema['enum']]) {
-    if (Array.isArray(listed) && !listed.some((one) => JSON.stringify(one) === JSON.stringify(value))) return false;
-  }
   if (typeof value === 'number') return !(value < Number(minimum) || value > Number(maximum) || value <= Number(exclusiveMinimum) || value >= Number(exclusiveMaximum));
   const length = typeof value === 'string' ? [...value].length : undefined;
   return length === undefined || !(length < Number(minLength) || length > Number(maxLength));
@@ -65,18 +64,23 @@ export function areApart(schemas: readonly JsonSchema[], types: (schema: JsonSch
     if (named !== undefined) continue;
     const allowed = types(schema);
     if (allowed === undefined) return false;
-    for (const type of new Set(allowed.map((one) => (one === 'integer' ? 'number' : one)))) byType.set(type, [...(byType.get(type) ?? []), schema]);
+    for (const type of new Set(allowed.map((one) => (one === 'integer' ? 'number' : one)))) {
+      const group = byType.get(type);
+      if (group === undefined) byType.set(type, [schema]);
+      else group.push(schema);
+    }
   }
   return [...byType].every(([type, group]) => !valueTypes.has(type) && (group.length === 1 || (type === 'object' && differInAProperty(group))));
 }
 
 function differInAProperty(schemas: readonly JsonSchema[]): boolean {
   return Object.keys((schemas[0]?.['properties'] ?? {}) as object).some((name) => {
-    const values = schemas.flatMap((schema) => {
+    const seen = new Set<string>();
+    return schemas.every((schema) => {
       const property = (schema['properties'] as Record<string, JsonSchema> | undefined)?.[name];
       const required = Array.isArray(schema['required']) && schema['required'].includes(name);
-      return (required && property !== undefined && valuesOf(property)?.map((value) => JSON.stringify(value))) || [undefined];
+      const values = required && property !== undefined ? valuesOf(property) : undefined;
+      return values !== undefined && [...new Set(values.map((value) => JSON.stringify(value)))].every((value) => !seen.has(value) && seen.add(value));
     });
-    return values.every((value) => value !== undefined) && new Set(values).size === values.length;
   });
 }
