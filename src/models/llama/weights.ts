@@ -7,6 +7,7 @@ import { fail } from '../../errors.ts';
 import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
 import { readGgufHeader, type GgufHeader } from './gguf.ts';
+import { withHugePages } from './huge-pages.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
 
 /** A model file in memory. */
@@ -100,7 +101,7 @@ export class WeightsCache {
     if (typeof architecture !== 'string') fail('model_file_invalid', 'The file names no architecture (general.architecture).');
     if (header.metadata.get('general.type') === 'adapter') fail('model_unsupported', 'The file is an adapter, not a model.');
     const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers };
-    const { value, errors } = this.#native.watched(() => this.#native.modelLoad(path, params));
+    const { value, errors } = withHugePages(this.#native, () => this.#native.watched(() => this.#native.modelLoad(path, params)));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
     const cause = errors.join('\n');
     if (/unknown model architecture|unknown pre-tokenizer|unsupported|vocab/i.test(cause)) fail('model_unsupported', { message: `The engine cannot run the architecture "${architecture}" of this file.`, cause });
