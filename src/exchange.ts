@@ -250,7 +250,7 @@ export function promptFor<P extends Place>(place: P, veiled: Pick<Veiled, 'raw' 
   return (place === 'cloud' ? veiled.masked : veiled.raw) as PromptFor<P>;
 }
 
-/** Which text of a prompt it is. `schema`: a text anywhere in a tool's JSON Schema, save the names of its properties. */
+/** Which text of a prompt it is. `schema`: a text or number anywhere in a tool's JSON Schema, as `mapSchema` gives them. */
 export type TextField = 'content' | 'name' | 'arguments' | 'text' | 'prefix' | 'description' | 'schema';
 
 /** Changes one text of a prompt. `index`: its message or tool. `call`: its call in the message. */
@@ -290,14 +290,14 @@ function mapMessage<T extends string>(message: Message<string>, index: number, c
 
 function mapTool<T extends string>(tool: ToolDefinition<string>, index: number, change: TextChange<T>): ToolDefinition<T> {
   const description = tool.description === undefined ? undefined : change(tool.description, 'description', index, 0);
-  const parameters = tool.parameters === undefined ? undefined : (mapJson(tool.parameters, (text) => change(text, 'schema', index, 0)) as JsonSchema);
+  const parameters = tool.parameters === undefined ? undefined : (mapSchema(tool.parameters, (text) => change(text, 'schema', index, 0)) as JsonSchema);
   if (description === tool.description && parameters === tool.parameters) return tool as ToolDefinition<T>;
   return { ...tool, ...(description === undefined ? {} : { description }), ...(parameters === undefined ? {} : { parameters }) } as ToolDefinition<T>;
 }
 
 /**
- * Settings with their texts masked: stop texts, grammars, and the texts in a schema save the names of its properties. The
- * same object when it holds none.
+ * Settings with their texts masked: stop texts, grammars, and the texts and numbers in a schema, as `mapSchema` gives them.
+ * The same object when it holds none.
  * @param veil the request's own mask (`Veiled.veil`)
  */
 export function veilSampling(sampling: Sampling<string>, veil: (text: string) => MaskedText): Sampling<MaskedText> {
@@ -308,28 +308,41 @@ export function veilSampling(sampling: Sampling<string>, veil: (text: string) =>
 
 function veilFormat(format: AnswerFormat<string>, veil: (text: string) => MaskedText): AnswerFormat<MaskedText> {
   if (format.type === 'grammar') return { type: 'grammar', gbnf: veil(format.gbnf) };
-  return format.type === 'json-schema' ? { ...format, schema: mapJson(format.schema, veil) as JsonSchema } : format;
+  return format.type === 'json-schema' ? { ...format, schema: mapSchema(format.schema, veil) as JsonSchema } : format;
 }
 
-/** Levels of nesting that `mapJson` follows; deeper JSON would exhaust the stack. */
-const jsonDepthMax = 256;
+/** Levels of nesting that `mapSchema` follows; deeper JSON would exhaust the stack. */
+const schemaDepthMax = 256;
+/** Numbers nearer to 0 than this have too few digits to be anything but numbers. */
+const numberMin = 100_000;
+/** Keywords whose value must stay a number. */
+const bounds: ReadonlySet<string> = new Set(['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', ...['Length', 'Items', 'Properties', 'Contains'].flatMap((of) => [`min${of}`, `max${of}`])]);
 
 /**
- * JSON with every text in it changed, save the names of properties; the same value when nothing changes.
+ * A JSON Schema with every text in it changed, and every number of six digits or more, which then becomes a text; save
+ * the names of properties and what bounds numbers, lengths and counts. The same value when nothing changes.
  * @throws {TandemError} parameter_invalid when it is nested deeper than 256 levels
  */
-export function mapJson(value: unknown, change: (text: string) => string, depth = 0): unknown {
+function mapSchema(value: unknown, change: (text: string) => string, depth = 0): unknown {
   if (typeof value === 'string') return change(value);
+  if (typeof value === 'number') return mapNumber(value, change);
   if (typeof value !== 'object' || value === null) return value;
-  if (depth > jsonDepthMax) fail('parameter_invalid', `A JSON value may be nested at most ${jsonDepthMax} levels deep; this one is deeper.`);
-  if (Array.isArray(value)) return mapList(value, (item) => mapJson(item, change, depth + 1));
+  if (depth > schemaDepthMax) fail('parameter_invalid', `A JSON value may be nested at most ${schemaDepthMax} levels deep; this one is deeper.`);
+  if (Array.isArray(value)) return mapList(value, (item) => mapSchema(item, change, depth + 1));
   let changed: Record<string, unknown> | undefined;
   for (const key in value) {
     const before = (value as Record<string, unknown>)[key];
-    const after = mapJson(before, change, depth + 1);
+    const after = typeof before === 'number' && bounds.has(key) ? before : mapSchema(before, change, depth + 1);
     if (after !== before) (changed ??= { ...value })[key] = after;
   }
   return changed ?? value;
+}
+
+function mapNumber(value: number, change: (text: string) => string): number | string {
+  if (Math.abs(value) < numberMin) return value;
+  const written = String(value);
+  const changed = change(written);
+  return changed === written ? value : changed;
 }
 
 function mapList<A, B>(list: readonly A[], change: (item: A, index: number) => B): readonly B[] {
