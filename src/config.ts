@@ -212,7 +212,7 @@ const telemetry = z
 
 /** The schema of `tandem.config.ts`. */
 export const configSchema = z.strictObject({
-  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair, with the cascade threshold that was chosen on its development tasks (min-probability, 0.78).'),
+  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair. Where `small` and `large` are the bundled models, `cascade` begins with the threshold that was chosen on their development tasks (min-probability, 0.78).'),
   defaultModel: z.string().default('tandem/auto').describe('Model id for requests that name no model.'),
   aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
@@ -235,7 +235,7 @@ export type Config = z.output<typeof configSchema>;
 export type MemberConfig = Config['members'][string];
 
 /** The bundled pair: what runs when no configuration exists; `bundled:nano` is there to be added. Two prompts at once, not four, since each keeps some 18 MB of cache. */
-export const bundledMembers: ConfigInput['members'] = {
+export const bundledMembers: NonNullable<ConfigInput['members']> = {
   small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft'], embeddings: true, sequencesMax: 2 },
   large: { engine: 'llama', file: 'bundled:large', roles: ['large'], sequencesMax: 2 },
 };
@@ -264,14 +264,17 @@ export interface ConfigMistake {
 export function checkConfig(input: unknown): { readonly config?: Config; readonly mistakes: readonly ConfigMistake[] } {
   const result = configSchema.safeParse(input);
   if (!result.success) return { mistakes: result.error.issues.flatMap((issue) => mistakesOf(issue, input)) };
-  const config = Object.keys(result.data.members).length === 0 ? withBundledPair(result.data) : result.data;
+  const config = withBundledPair(result.data);
   const mistakes = rules(config);
   return mistakes.length === 0 ? { config, mistakes } : { mistakes };
 }
 
+/** The pair where no members are given, and what was chosen for it, where it is the pair, whoever wrote its members down. */
 function withBundledPair(config: Config): Config {
-  const { members } = configSchema.parse({ members: bundledMembers });
-  return { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } };
+  const members = Object.keys(config.members).length === 0 ? configSchema.parse({ members: bundledMembers }).members : config.members;
+  const { small, large } = members;
+  const isPair = small?.engine === 'llama' && small.file === 'bundled:small' && large?.engine === 'llama' && large.file === 'bundled:large';
+  return isPair ? { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } } : config;
 }
 
 /** The configuration with its defaults. @throws {TandemError} config_invalid, with every mistake in the message */
