@@ -67,6 +67,9 @@ test('npx tandem answers in an empty folder', async (t) => {
   const version = await run('npx', ['--no-install', 'tandem', '--version'], project);
   assert.equal(version.code, 0, version.stderr);
   assert.match(version.stdout, /^\d+\.\d+\.\d+/);
+  const coverage = await run('npx', ['--no-install', 'tandem', 'recipes', '--coverage'], project);
+  assert.match(coverage.stderr, /^\d+ of \d+ rows are claimed by a recipe\. .*repository/);
+  assert.doesNotMatch(coverage.stdout, /no test/);
   if (noBundled !== false) return t.skip(noBundled);
   const answer = await run('npx', ['--no-install', 'tandem', 'run', '-m', 'small', '-t', '0', '-n', '16', '--json', 'Intent: what is the weather like in lisbon'], project);
   assert.equal(answer.code, 0, answer.stderr);

@@ -15,10 +15,9 @@ import { unmetNeeds, type Recipe } from '../recipes/recipe.ts';
 import { routeWith } from '../recipes/route.ts';
 import { openCascades } from '../recipes/trained-cascades.ts';
 import { openRouters } from '../recipes/trained-routers.ts';
-import { openStore } from '../store/index.ts';
-import { systemClock } from '../system/clock.ts';
 import { createTandem } from '../tandem.ts';
 import type { Finding } from './checks.ts';
+import { memoryStore } from './open-runtime.ts';
 import { servingThreads } from './serve/serving.ts';
 
 /** A configuration, where it stands, and the members that could be opened. */
@@ -43,8 +42,7 @@ export async function setupChecks({ config, baseDir, env, team }: Setup): Promis
  * What it finds is what no other check found, so it is asked when these found nothing.
  */
 export async function togetherCheck({ input, baseDir, env, team }: Setup): Promise<readonly Finding[]> {
-  const path = ':memory:';
-  const store = await openStore({ path, flushMs: 50, traceDaysMax: 1 }, { baseDir, clock: systemClock, env: {} });
+  const store = await memoryStore();
   try {
     const runtime = await createTandem(input, { baseDir, env, team, store });
     await runtime.close();
