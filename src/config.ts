@@ -5,10 +5,12 @@
  * its path, what was expected and what came. `docs/configuration.md` is made from this file (`npm run docs`).
  */
 import { z } from 'zod';
+import { mistakesOf } from './config-mistakes.ts';
 import { fail } from './errors.ts';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9._:-]{0,63}$/i, 'letters, digits, ".", "_", ":", "-", at most 64');
 const role = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-"');
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable: letters, digits, "_"');
 const place = z.enum(['device', 'edge', 'cloud']);
 const ms = (fallback: number, about: string): z.ZodDefault<z.ZodNumber> => z.number().int().min(1).max(86_400_000).default(fallback).describe(`${about} Milliseconds.`);
 
@@ -66,7 +68,7 @@ const openai = z
     baseUrl: z.url({ protocol: /^https?$/ }).describe('Address of the server up to and including /v1.'),
     model: z.string().min(1).describe('Model name that the server knows.'),
     place: place.default('cloud').describe('Who can read what reaches the server.'),
-    apiKeyEnv: z.string().min(1).optional().describe('Environment variable that holds the API key.'),
+    apiKeyEnv: variable.optional().describe('Environment variable that holds the API key.'),
     headers: z.record(z.string(), z.string()).default({}).describe('Headers to send with each request. Not for secrets.'),
     contextTokensMax: z.number().int().min(64).optional().describe('Prompt and answer tokens together. Default: unknown, the server decides.'),
     logprobs: z.boolean().default(false).describe('The server reports log-probabilities (level L1).'),
@@ -123,7 +125,7 @@ const member = z.discriminatedUnion('engine', [llama, openai, aiSdk, recorded, s
 
 const key = z.strictObject({
   name: name.describe('Name that traces and metrics show.'),
-  keyEnv: z.string().min(1).optional().describe('Environment variable that holds the key.'),
+  keyEnv: variable.optional().describe('Environment variable that holds the key.'),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits').optional().describe('SHA-256 of the key, instead of keyEnv.'),
   models: z.array(z.string()).optional().describe('Model ids that the key may use. Default: all.'),
   requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Default: unlimited.'),
@@ -210,7 +212,7 @@ const telemetry = z
 
 /** The schema of `tandem.config.ts`. */
 export const configSchema = z.strictObject({
-  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair, with the cascade threshold that was chosen on its development tasks (min-probability, 0.78).'),
+  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair. Where `small` and `large` are the bundled models, `cascade` begins with the threshold that was chosen on their development tasks (min-probability, 0.78).'),
   defaultModel: z.string().default('tandem/auto').describe('Model id for requests that name no model.'),
   aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
@@ -233,13 +235,15 @@ export type Config = z.output<typeof configSchema>;
 export type MemberConfig = Config['members'][string];
 
 /** The bundled pair: what runs when no configuration exists; `bundled:nano` is there to be added. Two prompts at once, not four, since each keeps some 18 MB of cache. */
-export const bundledMembers: ConfigInput['members'] = {
+export const bundledMembers: NonNullable<ConfigInput['members']> = {
   small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft'], embeddings: true, sequencesMax: 2 },
   large: { engine: 'llama', file: 'bundled:large', roles: ['large'], sequencesMax: 2 },
 };
 
 /** Recipe defaults that come with the bundled pair: chosen on the trainer's development tasks (`trainer/tandem_trainer/evaluate.py`), not on the held-out ones. */
 export const bundledRecipes: NonNullable<ConfigInput['recipes']> = { cascade: { test: 'min-probability', threshold: 0.78 } };
+
+export { pathText } from './config-mistakes.ts';
 
 /** Gives the configuration back, typed. For `tandem.config.ts`. */
 export function defineConfig(config: ConfigInput): ConfigInput {
@@ -260,14 +264,17 @@ export interface ConfigMistake {
 export function checkConfig(input: unknown): { readonly config?: Config; readonly mistakes: readonly ConfigMistake[] } {
   const result = configSchema.safeParse(input);
   if (!result.success) return { mistakes: result.error.issues.flatMap((issue) => mistakesOf(issue, input)) };
-  const config = Object.keys(result.data.members).length === 0 ? withBundledPair(result.data) : result.data;
+  const config = withBundledPair(result.data);
   const mistakes = rules(config);
   return mistakes.length === 0 ? { config, mistakes } : { mistakes };
 }
 
+/** The pair where no members are given, and what was chosen for it, where it is the pair, whoever wrote its members down. */
 function withBundledPair(config: Config): Config {
-  const { members } = configSchema.parse({ members: bundledMembers });
-  return { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } };
+  const members = Object.keys(config.members).length === 0 ? configSchema.parse({ members: bundledMembers }).members : config.members;
+  const { small, large } = members;
+  const isPair = small?.engine === 'llama' && small.file === 'bundled:small' && large?.engine === 'llama' && large.file === 'bundled:large';
+  return isPair ? { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } } : config;
 }
 
 /** The configuration with its defaults. @throws {TandemError} config_invalid, with every mistake in the message */
@@ -286,7 +293,9 @@ function rules(config: Config): ConfigMistake[] {
   if (!loopback && config.gateway.keys.length === 0) {
     mistakes.push({ path: 'gateway.keys', expected: 'at least one key, since gateway.host is not a loopback address', got: 'none' });
   }
-  config.gateway.keys.forEach((entry, index) => {
+  config.gateway.keys.forEach((entry, index, all) => {
+    const namesake = all.findIndex(({ name }) => name === entry.name);
+    if (namesake !== index) mistakes.push({ path: `gateway.keys[${index}].name`, expected: 'a name of its own', got: `that of gateway.keys[${namesake}]` });
     if ((entry.keyEnv === undefined) === (entry.sha256 === undefined)) {
       mistakes.push({ path: `gateway.keys[${index}]`, expected: 'either keyEnv or sha256', got: entry.keyEnv === undefined ? 'neither' : 'both' });
     }
@@ -300,26 +309,4 @@ function rules(config: Config): ConfigMistake[] {
     mistakes.push({ path: 'policy.answerTokensDefault', expected: `at most policy.answerTokensMax (${config.policy.answerTokensMax})`, got: String(config.policy.answerTokensDefault) });
   }
   return mistakes;
-}
-
-function mistakesOf(issue: z.core.$ZodIssue, input: unknown): ConfigMistake[] {
-  const path = pathText(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((unknown) => ({ path: path === '' ? unknown : `${path}.${unknown}`, expected: 'no such setting', got: 'a value' }));
-  }
-  const value = issue.path.reduce<unknown>((at, step) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined), input);
-  return [{ path, expected: issue.message.replace(/^Invalid input: expected /, ''), got: shown(value) }];
-}
-
-/** A path as it would be written in code: `gateway.keys[0].name`. */
-export function pathText(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`), '');
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') return value.length > 40 ? `a text of ${value.length} characters` : `"${value}"`;
-  return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
 }

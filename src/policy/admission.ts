@@ -61,7 +61,7 @@ interface Entered {
 
 const anonymous: Caller = { name: 'anonymous' };
 
-/** Builds admission. @throws {TandemError} config_invalid for keys, aliases or a default model that cannot work */
+/** Builds admission. @throws {TandemError} config_invalid for keys, aliases, a default model or models of a key that cannot work */
 export function createAdmission(parts: AdmissionParts): Admission {
   return new Desk(parts);
 }
@@ -81,7 +81,9 @@ class Desk implements Admission {
     const { config, team, recipes, env } = parts;
     this.#parts = parts;
     this.#ring = new KeyRing(config.gateway.keys, env);
-    this.#names = new ModelNames(config, team, recipes);
+    this.#names = new ModelNames(config, team.members.map(({ id }) => id), recipes);
+    const [mistake] = this.#names.mistakes(config.gateway.keys);
+    if (mistake !== undefined) fail('config_invalid', { message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, param: mistake.path });
     this.#length = new AnswerLength(config.policy, team);
     const memories = accountMemories(config.gateway.keys, parts.accounts);
     this.#accounts = new Map(this.#ring.keys.map(({ settings }, index) => [settings, new Account(settings, memories[index] as AccountMemory)]));

@@ -191,7 +191,8 @@ function matters(recipe: Recipe, knobs: unknown, member: AnyMember): boolean {
   return needs.length === 0 || needs.some((need) => member.roles.includes(need.role));
 }
 
-function defaultKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>): unknown {
+/** Knobs of a recipe with the values that the configuration gives. @throws {TandemError} config_invalid */
+export function defaultKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>): unknown {
   try {
     return checkedKnobs(recipe, given);
   } catch (error) {

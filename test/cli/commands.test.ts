@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { request } from 'undici';
@@ -149,6 +149,13 @@ test('recipes says what this team can run, and why not', { skip }, async (t) => 
   assert.match(broken.stderr, /is not known.*model_file_missing/);
   assert.equal(nobody.code, 1);
   assert.ok((JSON.parse(coverage.stdout) as { rows: unknown[] }).rows.length > 0);
+});
+
+test('commands that only look write nothing', { skip }, async (t) => {
+  const cwd = folder(t);
+  const ended = await Promise.all([call(['recipes'], { cwd }), call(['models'], { cwd })]);
+  assert.deepEqual(ended.map(({ code }) => code), [0, 0]);
+  assert.deepEqual(readdirSync(cwd), []);
 });
 
 test('doctor finds nothing wrong with the bundled pair, and every mistake of a broken set-up', { skip }, async (t) => {

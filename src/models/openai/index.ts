@@ -38,7 +38,7 @@ const ERROR_BYTES_MAX = 65_536;
 export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<Model> {
   const key = settings.apiKeyEnv === undefined ? undefined : ctx.env[settings.apiKeyEnv];
   if (settings.apiKeyEnv !== undefined && (key === undefined || key === '')) {
-    fail('config_invalid', { message: `members.${id}.apiKeyEnv: expected the environment variable ${settings.apiKeyEnv} to hold the key, got nothing.`, param: `members.${id}.apiKeyEnv`, member: id });
+    fail('config_invalid', { message: `members.${id}.apiKeyEnv: expected the name of an environment variable that holds the key, got one that is not set.`, param: `members.${id}.apiKeyEnv`, member: id });
   }
   const headers = { ...settings.headers, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
   const transport = new Transport({ ...settings, member: id, headers, wallMs: () => ctx.clock.wallMs() });
