@@ -147,7 +147,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
 function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
   return async (received, journey, span) => {
     const admitted = await admit(received, journey, span);
-    await steering.prepare(journey.trace.id, admitted.prompt, admitted.answers, admitted.sampling.tokensMax ?? Infinity);
+    await steering.prepare(journey.trace.id, admitted);
     return admitted;
   };
 }

@@ -3,3 +3,4 @@ export type { Abilities, Call, EmbedRequest, Embedded, GenerateRequest, Level, M
 export type { EngineContext } from './context.ts';
 export { offers, Team, type AnyMember, type EnergyProfile, type Member, type Price } from './team.ts';
 export { openModel, openTeam } from './load.ts';
+export { listPriceOf, listPrices, type ListPrice } from './prices.ts';

@@ -11,8 +11,8 @@ import type { Part, Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 import { profileOf } from '../trace/energy.ts';
 import { ask, askWhole, replay, stoppable, type Whole } from './ask.ts';
-import { promptTokensOf } from './budget.ts';
 import { mayMoveOn } from './member-order.ts';
+import { promptTokensOf } from './prompt-size.ts';
 import type { RecipeContext } from './recipe.ts';
 import type { RouteRouter } from './route.ts';
 

@@ -10,7 +10,6 @@ import { fail } from '../errors.ts';
 import { veilSampling, type Sampling, type Veiled } from '../exchange.ts';
 import type { Call, ModelPart } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
-import { promptTokensOf } from './budget.ts';
 import { CallStream } from './call.ts';
 import { paired, type Recipe, type RecipeContext } from './recipe.ts';
 
@@ -53,7 +52,7 @@ function run(prompt: Veiled, context: Context): CallStream {
     signal: context.signal,
     purpose: 'verify',
     inPieces: true,
-    promptTokens: () => promptTokensOf(view),
+    promptTokens: () => context.budget.promptTokens(target, view, context.sampling),
     reserve: () => context.budget.reserve(target, view, context.sampling),
     start: (sampling, call) => drafted(prompt, target, drafter, sampling, call, context),
   });
