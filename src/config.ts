@@ -92,7 +92,7 @@ const openai = z
     firstTokenTimeoutMs: ms(60_000, 'Time to the first byte of the answer.'),
     betweenTokensTimeoutMs: ms(30_000, 'Time between two pieces of a streamed answer.'),
     totalTimeoutMs: ms(600_000, 'Time to the end of the answer.'),
-    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, while nothing of the answer has come and the failure is retryable.'),
+    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, where the server did nothing for the request: no connection, 408, 429, 5xx. A request that was sent and whose connection was lost is not sent again: it may have been read, and charged for.'),
     ...common,
   })
   .describe('Any OpenAI-compatible server.');

@@ -75,7 +75,7 @@ export const catalogue = {
   deadline_exceeded: entry(504, 'timeout_error', true, 'The answer was not finished within the time that the request allows.', 'Raise tandem.limits.totalMs, or ask for a shorter answer.'),
   cancelled: entry(499, 'api_error', true, 'The client went away before the answer was finished.', 'Nothing: the work was stopped.'),
   // the models behind
-  upstream_unreachable: entry(502, 'api_error', true, 'No connection to the server of a member could be made.', 'Check baseUrl and that the server runs.'),
+  upstream_unreachable: entry(502, 'api_error', true, 'No connection to the server of a member could be made, or it was lost before the answer began.', 'Check baseUrl and that the server runs.'),
   upstream_timeout: entry(504, 'timeout_error', true, 'The server of a member did not answer in time.', 'Raise the time-out that the message names, or check the server.'),
   upstream_refused: entry(502, 'api_error', false, 'The server of a member rejected the request.', 'The message holds the status; check the member\'s model name, key and abilities.'),
   upstream_auth: entry(502, 'api_error', false, 'The server of a member rejected the credentials.', 'Check the environment variable that apiKeyEnv names.'),

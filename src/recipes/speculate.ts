@@ -63,6 +63,7 @@ async function* drafted(prompt: Veiled, target: AnyMember, drafter: AnyMember, s
   if (host === undefined || !paired(target, drafter)) fail('recipe_unavailable', { message: `"${drafter.id}" and "${target.id}" do not share engine and vocabulary.`, member: target.id });
   const { draftTokensMax, confidenceMin } = context.knobs;
   const args: SpeculateArgs = { ...(await answerArgs(prompt, target, sampling, call.signal)), draft: { tokensMax: draftTokensMax, confidenceMin } };
+  if (call.traffic !== undefined) call.traffic.work = 'seen';
   const startedMs = context.clock.monotonicMs();
   const span = context.span.child(`call ${drafter.id}`, 'call', { member: drafter.id, place: drafter.model.place });
   span.set({ purpose: 'draft' });

@@ -180,7 +180,7 @@ describe('what servers leave out is borne', () => {
 });
 
 describe('retries', () => {
-  const again: readonly [string, Misbehaviour][] = [['429', status(429)], ['500', status(500)], ['408', status(408)], ['a reset', { kind: 'reset' }]];
+  const again: readonly [string, Misbehaviour][] = [['429', status(429)], ['500', status(500)], ['408', status(408)]];
   for (const [name, how] of again) {
     test(`${name} twice, then an answer`, async () => {
       mock.behave(how, 2);
@@ -191,6 +191,20 @@ describe('retries', () => {
       assert.ok(clock.slept[0]! <= 250 && clock.slept[1]! <= 500, 'full jitter below the doubling bound');
     });
   }
+  for (const whole of [false, true]) {
+    test(`none where the request was sent and the connection lost, ${whole ? 'whole' : 'streamed'}: it may have been read and charged`, async () => {
+      mock.behave({ kind: 'reset' });
+      const before = mock.requests.length;
+      const { error } = await failing(await open({ retriesMax: 3 }), quietCall({ whole }));
+      assert.deepEqual([error.code, mock.requests.length - before, clock.slept.length], ['upstream_unreachable', 1, 0]);
+      assert.match(error.message, /lost before the answer began/);
+    });
+  }
+  test('where no connection could be made, nothing was sent, and it is tried again', async () => {
+    const call = quietCall();
+    assert.equal((await failing(await open({ retriesMax: 2, baseUrl: 'http://127.0.0.1:9/v1' }), call)).error.code, 'upstream_unreachable');
+    assert.deepEqual(call.notes.map(([event]) => event), ['retry', 'retry']);
+  });
   test('no more of them than allowed', async () => {
     mock.behave(status(500));
     const before = mock.requests.length;

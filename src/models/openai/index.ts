@@ -76,8 +76,9 @@ class OpenAiModel<P extends Place> implements Model<P> {
     const wire = this.#answerRequest(request);
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+    const { traffic } = attempts;
+    for (;;) {
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic });
       try {
         await exchange.begun();
         if (exchange.status < 200 || exchange.status >= 300) await this.#accepted(exchange);
@@ -87,7 +88,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
         reader.whole(typeof text === 'string' ? text : await text, parts);
         reader.settle(parts);
         try {
-          parts.push(reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call));
+          parts.push(reader.finish(wire.promptCharacters, traffic, call));
         } catch (failure) {
           return { parts, failure };
         }
@@ -116,9 +117,10 @@ class OpenAiModel<P extends Place> implements Model<P> {
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
+    const { traffic } = attempts;
+    for (;;) {
       let delivered = false;
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true });
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true, traffic });
       try {
         await this.#accepted(exchange);
         const reader = this.#reader(request);
@@ -127,7 +129,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
           yield parts;
         }
         exchange.release();
-        yield [reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call)];
+        yield [reader.finish(wire.promptCharacters, traffic, call)];
         return;
       } catch (error) {
         if (delivered) throw error;
@@ -180,7 +182,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     const body = JSON.stringify(fields);
     const attempts = this.#attempts(call);
     for (;;) {
-      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic: attempts.traffic });
       try {
         await this.#accepted(exchange);
         const reply = parseReply(await exchange.text(REPLY_BYTES_MAX));
