@@ -93,6 +93,7 @@ const openai = z
     betweenTokensTimeoutMs: ms(30_000, 'Time between two pieces of a streamed answer.'),
     totalTimeoutMs: ms(600_000, 'Time to the end of the answer.'),
     retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, where the server did nothing for the request: no connection, 408, 429, 5xx. A request that was sent and whose connection was lost is not sent again: it may have been read, and charged for.'),
+    retryAfterMsMax: ms(10_000, 'Time that a call waits at most because the server asks for it (Retry-After), all retries together. Where it asks for longer, or where another member can take over and it asks for more than a quarter of a second, the failure is handed on at once, with the time.'),
     ...common,
   })
   .describe('Any OpenAI-compatible server.');

@@ -42,6 +42,8 @@ export interface Call {
   readonly note?: (event: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   /** The caller needs no pieces, only the whole answer: an engine may fetch it in one go, which is cheaper. Default false. */
   readonly whole?: boolean;
+  /** Another member can take over: the engine does not wait for as long as a server asks it to, but fails at once. Default false. */
+  readonly replaceable?: boolean;
   /** Written by the engine while the call runs. Optional. */
   readonly traffic?: Traffic;
 }

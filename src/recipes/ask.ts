@@ -23,6 +23,8 @@ export interface AskOptions {
   readonly purpose?: string;
   /** The recipe acts on the parts as they come, so the member must send them one by one. Default false. */
   readonly inPieces?: boolean;
+  /** Another member takes over if this one fails, so it is not waited for when its server asks for patience. Default: as the context says. */
+  readonly replaceable?: boolean;
 }
 
 /**
@@ -39,6 +41,7 @@ export function ask(context: CallContext, member: AnyMember, view: View, options
     signal: options.signal ?? context.signal,
     purpose: options.purpose,
     inPieces: options.inPieces === true,
+    replaceable: options.replaceable ?? context.replaceable ?? false,
     promptTokens: () => context.budget.promptTokens(member, model.place === 'cloud' ? view.masked : view.raw, sampling),
     reserve: () => context.budget.reserve(member, model.place === 'cloud' ? view.masked : view.raw, sampling),
     start: (capped, call) => generate(context, member, view, capped, call),

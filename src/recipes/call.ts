@@ -18,7 +18,7 @@ import type { CallEnd } from './live.ts';
 import type { RecipeContext } from './recipe.ts';
 
 /** What a call needs of the run around it. */
-export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'live' | 'tally'>;
+export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'live' | 'tally' | 'replaceable'>;
 
 /** What is to be called, and how to start it. */
 export interface CallPlan {
@@ -29,6 +29,8 @@ export interface CallPlan {
   readonly purpose: string | undefined;
   /** The parts are needed as they come, whatever the caller of the request wants. */
   readonly inPieces: boolean;
+  /** Another member takes over if this one fails. */
+  readonly replaceable: boolean;
   /** Prompt tokens, estimated high, for calls that are broken off. */
   readonly promptTokens: () => number;
   readonly reserve: () => Reservation;
@@ -142,7 +144,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
     this.#sharing = this.#context.live.began(member.id);
     this.#context.tally.open++;
     onAbort(signal, this.#onAbort);
-    const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces, traffic: this };
+    const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces, replaceable: this.#plan.replaceable, traffic: this };
     return pulled(this.#plan.start(tokensMax === undefined ? sampling : { ...sampling, tokensMax }, call));
   }
 

@@ -116,7 +116,7 @@ async function* inOrder(prompt: Veiled, context: Context, order: readonly Weighe
     if (i > 0) context.span.decide('route.fallback', member.id, 'The member chosen before failed before it had begun.', { failure: last?.code ?? '' });
     let begun = false;
     try {
-      for await (const part of ask(context, member, prompt)) {
+      for await (const part of ask(context, member, prompt, { replaceable: context.knobs.fallback && i < order.length - 1 })) {
         begun = true;
         yield part;
       }

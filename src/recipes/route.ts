@@ -111,7 +111,7 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>, routers: Read
   const chosen = (await goesToLarge(prompt, small, context, routers)) ? large : small;
   let begun = false;
   try {
-    for await (const part of ask(context, chosen, prompt)) {
+    for await (const part of ask(context, chosen, prompt, { replaceable: context.knobs.fallback })) {
       begun = true;
       yield part;
     }

@@ -52,6 +52,7 @@ function run(prompt: Veiled, context: Context): CallStream {
     signal: context.signal,
     purpose: 'verify',
     inPieces: true,
+    replaceable: false,
     promptTokens: () => context.budget.promptTokens(target, view, context.sampling),
     reserve: () => context.budget.reserve(target, view, context.sampling),
     start: (sampling, call) => drafted(prompt, target, drafter, sampling, call, context),

@@ -225,7 +225,7 @@ describe('retries', () => {
     assert.ok((await ask(await open({ retriesMax: 1 }), says('hi'))).text.length > 0);
   });
   test('Retry-After in seconds and as a date is waited for', async () => {
-    const model = await open({ retriesMax: 1 });
+    const model = await open({ retriesMax: 1, retryAfterMsMax: 30_000 });
     mock.behave({ kind: 'status', status: 429, headers: { 'retry-after': '3' } }, 1);
     await ask(model, says('hi'));
     assert.ok(clock.slept[0]! >= 3_000 && clock.slept[0]! <= 3_251);
@@ -237,6 +237,17 @@ describe('retries', () => {
     mock.behave({ kind: 'status', status: 429, headers: { 'retry-after': '120' } });
     const { error } = await failing(await open({ retriesMax: 5, totalTimeoutMs: 60_000 }));
     assert.deepEqual([error.code, error.retryAfterMs, clock.slept.length], ['upstream_rate_limited', 120_000, 0]);
+  });
+  test('Retry-After beyond the patience with a member is handed on at once: ten seconds over all retries, a quarter of one where another can take over', async () => {
+    const model = await open({ retriesMax: 5 });
+    const asking = (waitMs: number): Misbehaviour => ({ kind: 'status', status: 429, headers: { 'retry-after-ms': String(waitMs) } });
+    const rows: readonly [number, boolean, number][] = [[10_001, false, 0], [4_000, false, 2], [4_000, true, 0], [251, true, 0], [100, true, 2]];
+    for (const [waitMs, replaceable, waits] of rows) {
+      mock.behave(asking(waitMs));
+      clock.slept.length = 0;
+      const { error } = await failing(model, quietCall({ replaceable }));
+      assert.deepEqual([error.code, error.retryAfterMs, clock.slept.length], ['upstream_rate_limited', waitMs, waits], `${waitMs} ms, ${replaceable}`);
+    }
   });
   test('used-up quota is not tried again', async () => {
     mock.behave(status(429, '{"error":{"type":"insufficient_quota"}}'));

@@ -1,6 +1,7 @@
 /**
- * When a failed call is made again: where the server did nothing for it, since what it may have worked on it may charge for. Exponential back-off with full jitter, never shorter than the server's Retry-After,
- * never beyond the total time-out. (Brooker, "Exponential Backoff and Jitter", AWS 2015.)
+ * When a failed call is made again: where the server did nothing for it, since what it may have worked on it may charge for.
+ * Exponential back-off with full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015), never shorter than the server's
+ * Retry-After, never beyond the total time-out. Where the server asks for more patience than there is, the failure is handed on.
  */
 import { TandemError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -18,6 +19,8 @@ export interface AttemptSettings {
   readonly member: string;
   readonly retriesMax: number;
   readonly totalTimeoutMs: number;
+  /** Milliseconds that are waited at most because the server asks for it, all retries together. */
+  readonly retryAfterMsMax: number;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -30,11 +33,14 @@ export class Attempts {
   readonly #call: Call;
   readonly #endMs: number;
   #failed = 0;
+  /** Milliseconds that may still be waited because the server asks for it. */
+  #patienceMs: number;
 
   constructor(settings: AttemptSettings, call: Call) {
     this.#settings = settings;
     this.#call = call;
     this.traffic = call.traffic ?? { bytesUp: 0, bytesDown: 0, work: 'none' };
+    this.#patienceMs = call.replaceable === true ? Math.min(FIRST_WAIT_MS, settings.retryAfterMsMax) : settings.retryAfterMsMax;
     this.#endMs = settings.clock.monotonicMs() + settings.totalTimeoutMs;
   }
 
@@ -52,8 +58,10 @@ export class Attempts {
     noteFate(this.traffic, error);
     if (!(error instanceof UpstreamError) || error.fate !== 'again' || this.#failed >= retriesMax) throw error;
     const jitterMs = random.next() * Math.min(WAIT_MS_MAX, FIRST_WAIT_MS * 2 ** this.#failed);
-    const delayMs = Math.ceil((error.retryAfterMs ?? 0) + jitterMs);
-    if (delayMs >= this.leftMs()) throw error;
+    const askedMs = error.retryAfterMs ?? 0;
+    const delayMs = Math.ceil(askedMs + jitterMs);
+    if (askedMs > this.#patienceMs || delayMs >= this.leftMs()) throw error;
+    this.#patienceMs -= askedMs;
     this.#failed++;
     this.#call.note?.('retry', { attempt: this.#failed, code: error.code, delayMs });
     try {

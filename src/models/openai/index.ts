@@ -198,8 +198,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   #attempts(call: Call): Attempts {
-    const { retriesMax, totalTimeoutMs } = this.#settings;
-    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, clock: this.#ctx.clock, random: this.#ctx.random }, call);
+    const { retriesMax, totalTimeoutMs, retryAfterMsMax } = this.#settings;
+    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, retryAfterMsMax, clock: this.#ctx.clock, random: this.#ctx.random }, call);
   }
 
   /** Resolves when the server accepts the request. @throws {TandemError} upstream_* */
