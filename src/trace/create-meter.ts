@@ -39,19 +39,21 @@ export function createMeter(settings: MeterSettings): Meter {
 const free: Price = { inputUsdPerMillionTokens: 0, outputUsdPerMillionTokens: 0, asOf: '1970-01-01' };
 
 function usageOf(facts: CallFacts, price: Price | undefined, measuredJ: number | undefined, profile: EnergyProfile): CallUsage {
-  const { promptTokens, completionTokens } = facts.usage;
+  const { promptTokens, completionTokens, reasoningTokens } = facts.usage;
   const cached = Math.min(facts.usage.cachedPromptTokens ?? 0, promptTokens);
-  const usage = {
+  const usage: { -readonly [K in keyof CallUsage]: CallUsage[K] } = {
     promptTokens,
     cachedPromptTokens: cached,
     completionTokens,
     costUsd: price === undefined ? 0 : costOf(price, promptTokens - cached, cached, completionTokens),
     energyJ: measuredJ ?? (promptTokens - cached) * profile.joulePerInputToken + completionTokens * profile.joulePerOutputToken,
-    energySource: measuredJ === undefined ? ('estimated' as const) : ('measured' as const),
+    energySource: measuredJ === undefined ? 'estimated' : 'measured',
     bytesUp: facts.bytesUp,
     bytesDown: facts.bytesDown,
   };
-  return price === undefined ? { ...usage, priceKnown: false } : usage;
+  if (reasoningTokens !== undefined) usage.reasoningTokens = reasoningTokens;
+  if (price === undefined) usage.priceKnown = false;
+  return usage;
 }
 
 /** Dollars for tokens at a price. */

@@ -57,7 +57,7 @@ describe('a call that is broken off', () => {
   });
 
   test('by the deadline, by a time-out, by a connection that is lost', async () => {
-    const { mock, outcome, traces } = await deployed({ price: price(1, 10), totalTimeoutMs: 250 });
+    const { mock, outcome, traces } = await deployed({ price: price(1, 10), totalTimeoutMs: 500 });
     const ways: readonly [Partial<Received>, Misbehaviour, string][] = [
       [{ ...whole, policy: { limits: { totalMs: 250 } } }, { kind: 'silence' }, 'deadline_exceeded'],
       [whole, { kind: 'silence' }, 'upstream_timeout'],

@@ -3,6 +3,7 @@ import type { LanguageModelV4Content, LanguageModelV4StreamPart } from '@ai-sdk/
 import type { FinishReason } from '../../exchange.ts';
 import { TandemError } from '../../errors.ts';
 import type { Call, ModelPart, TokenUsage, Traffic } from '../port.ts';
+import { tokenCount } from '../token-count.ts';
 import { UpstreamError, truncated } from '../openai/failure.ts';
 
 /** Characters a token, where a provider counts none. */
@@ -100,9 +101,13 @@ export class SdkAnswer {
       completionTokens: output['total'] ?? Math.ceil(this.#characters / CHARACTERS_PER_TOKEN),
     };
     if (estimated) call.note?.('usage-estimated', usage);
-    const cached = input['cacheRead'] ?? numberOf(cachedInputTokens);
-    const reasoning = output['reasoning'] ?? numberOf(reasoningTokens);
-    return { ...usage, ...(cached === undefined ? {} : { cachedPromptTokens: cached }), ...(reasoning === undefined ? {} : { reasoningTokens: reasoning }) };
+    const cached = input['cacheRead'] ?? tokenCount(cachedInputTokens);
+    const reasoning = output['reasoning'] ?? tokenCount(reasoningTokens);
+    return {
+      ...usage,
+      ...(cached === undefined ? {} : { cachedPromptTokens: Math.min(cached, usage.promptTokens) }),
+      ...(reasoning === undefined ? {} : { reasoningTokens: Math.min(reasoning, usage.completionTokens) }),
+    };
   }
 
   #text(type: 'text' | 'reasoning', delta: string, out: ModelPart[]): void {
@@ -141,10 +146,6 @@ function finishWord(reason: unknown): string {
 
 /** v2 has a number, v3 and v4 an object of counts. */
 function counts(tokens: unknown): Readonly<Record<string, number | undefined>> {
-  if (typeof tokens === 'number') return { total: tokens };
-  return Object.fromEntries(Object.entries((tokens ?? {}) as object).map(([name, value]) => [name, numberOf(value)]));
-}
-
-function numberOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+  if (typeof tokens === 'number') return { total: tokenCount(tokens) };
+  return Object.fromEntries(Object.entries((tokens ?? {}) as object).map(([name, value]) => [name, tokenCount(value)]));
 }

@@ -106,7 +106,7 @@ export class AnswerReader {
     const usage = usageOf(reply.usage);
     if (usage !== undefined) this.#usage = usage;
     if (!Array.isArray(reply.choices)) {
-      if (usage === undefined) throw malformed(this.#member, 'JSON without choices');
+      if (reply.usage == null) throw malformed(this.#member, 'JSON without choices');
       return;
     }
     for (const choice of reply.choices as readonly WireChoice[]) this.#choice(choice, out);

@@ -21,7 +21,8 @@ import { Transport } from './transport.ts';
 import type { Exchange } from './transport.ts';
 import { Flattened } from '../../system/pull.ts';
 import { WholeAnswer, type Answer } from './whole-answer.ts';
-import { parseReply, usageOf } from './wire.ts';
+import { tokenCount } from '../token-count.ts';
+import { parseReply } from './wire.ts';
 import type { WireReply } from './wire.ts';
 
 export type { OpenAiSettings } from './body.ts';
@@ -165,7 +166,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     if (request.continuation === '') return { tokens: [], logprob: 0, usage: { promptTokens: 0, completionTokens: 0 } };
     const wire = scoringRequest(id, this.#settings, request.prompt, request.continuation, top);
     const reply = await this.#ask(wire.path, wire.fields, call);
-    const usage = usageOf(reply.usage) ?? { promptTokens: 0, completionTokens: 0 };
+    const usage = { promptTokens: tokenCount(reply.usage?.prompt_tokens) ?? 0, completionTokens: tokenCount(reply.usage?.completion_tokens) ?? 0 };
     const tokens = scoredTokens(id, this.#settings, reply, request.continuation, top, usage);
     return { tokens, logprob: tokens.reduce((sum, token) => sum + (token.logprob ?? 0), 0), usage };
   }
