@@ -21,7 +21,7 @@ const price = z
     outputUsdPerMillionTokens: z.number().min(0).describe('Dollars a million answer tokens.'),
     asOf: z.iso.date().describe('Date on which the price was read.'),
   })
-  .describe('Price of the member. Default: looked up in the built-in price table by model name, else free on device and edge, and unknown in the cloud.');
+  .describe('Price of the member. Default: free on device and edge; in the cloud the built-in list price of its model name, and not known where that is not listed. A member whose price is not known is refused where dollars are limited.');
 
 const energy = z
   .strictObject({
@@ -30,6 +30,14 @@ const energy = z
     source: z.string().min(1).describe('Where the figures come from.'),
   })
   .describe('Energy profile, used where energy cannot be measured. Default: a stated profile by place.');
+
+const attachmentTokensMax = z
+  .number()
+  .int()
+  .min(1)
+  .max(100_000_000)
+  .optional()
+  .describe('Prompt tokens that one picture, sound or file comes to at most; set aside for each where dollars are limited. Default: 49152 for a picture; sounds and files have no bound, and are refused where dollars are limited.');
 
 const common = {
   roles: z.array(role).min(1).optional().describe('Roles that the member fills. Default: its own name.'),
@@ -79,13 +87,15 @@ const openai = z
     jsonSchema: z.boolean().default(true).describe('The server enforces response_format json_schema.'),
     continuesPrefix: z.enum(['none', 'vllm', 'last-assistant']).default('none').describe('How the server continues a given prefix: vLLM\'s continue_final_message, or by ending the messages with an assistant message.'),
     attachments: z.boolean().default(false).describe('The model takes pictures, sound or files.'),
+    attachmentTokensMax,
     tokensMaxField: z.enum(['max_completion_tokens', 'max_tokens']).default('max_tokens').describe('Name of the field for the length limit.'),
     connectionsMax: z.number().int().min(1).max(4096).default(128).describe('Connections to the server.'),
     connectTimeoutMs: ms(5_000, 'Time to connect.'),
     firstTokenTimeoutMs: ms(60_000, 'Time to the first byte of the answer.'),
     betweenTokensTimeoutMs: ms(30_000, 'Time between two pieces of a streamed answer.'),
     totalTimeoutMs: ms(600_000, 'Time to the end of the answer.'),
-    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, while nothing of the answer has come and the failure is retryable.'),
+    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, where the server did nothing for the request: no connection, 408, 429, 5xx. A request that was sent and whose connection was lost is not sent again: it may have been read, and charged for.'),
+    retryAfterMsMax: ms(10_000, 'Time that a call waits at most because the server asks for it (Retry-After), all retries together. Where it asks for longer, or where another member can take over and it asks for more than a quarter of a second, the failure is handed on at once, with the time.'),
     ...common,
   })
   .describe('Any OpenAI-compatible server.');
@@ -97,6 +107,7 @@ const aiSdk = z
     place: place.default('cloud').describe('Who can read what reaches the model.'),
     contextTokensMax: z.number().int().min(64).optional().describe('Prompt and answer tokens together. Default: unknown.'),
     tools: z.boolean().default(true).describe('The model takes tools.'),
+    attachmentTokensMax,
     ...common,
   })
   .describe('A language model of the AI SDK.');
@@ -130,7 +141,7 @@ const key = z.strictObject({
   models: z.array(z.string()).optional().describe('Model ids that the key may use. Default: all.'),
   requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Default: unlimited.'),
   tokensPerMinute: z.number().int().min(1).optional().describe('Prompt and answer tokens in any 60 seconds. Default: unlimited.'),
-  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC). Default: unlimited.'),
+  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC); no request may cost more than is left of them. Default: unlimited.'),
   admin: z.boolean().default(false).describe('May read the traces of every key.'),
 });
 

@@ -21,11 +21,11 @@ import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith, type RouteRouter } from './recipes/route.ts';
 import type { RewardFate } from './recipes/pilot/pilot.ts';
 import { embedModelId } from './policy/resolve-model.ts';
-import { embedTexts, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
+import { Embedding, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
 import { Steering } from './steering.ts';
 import { openStore } from './store/index.ts';
 import type { Store } from './store/store.ts';
-import { createExporter, createMeter, type Exporter, type Meter } from './trace/index.ts';
+import { createExporter, createMeter, type Exporter } from './trace/index.ts';
 import { newTraceId } from './trace/trace-id.ts';
 import { Trace, type TraceRecord } from './trace/trace.ts';
 
@@ -133,21 +133,23 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   const meter = createMeter({ clock });
   const exporter = createExporter(config.telemetry, { env });
   const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
+  const purse = steering.purse === undefined ? {} : { purse: steering.purse };
   const stages: Stages = {
     admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
     guardInput: createInputGuard(config.guard),
     mask: createMask(config.privacy),
-    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...(steering.purse === undefined ? {} : { purse: steering.purse }) }),
+    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...purse }),
     guardOutput: createOutputGuard(config.guard),
   };
-  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, meter, exporter, steering, onTrace: overrides.onTrace });
+  const embedding = new Embedding({ stages, team, meter, clock, ...purse });
+  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
 }
 
 /** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */
 function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
   return async (received, journey, span) => {
     const admitted = await admit(received, journey, span);
-    await steering.prepare(journey.trace.id, admitted.prompt, admitted.answers, admitted.sampling.tokensMax ?? Infinity);
+    await steering.prepare(journey.trace.id, admitted);
     return admitted;
   };
 }
@@ -175,7 +177,7 @@ interface Built {
   readonly clock: Clock;
   readonly random: Random;
   readonly stages: Stages;
-  readonly meter: Meter;
+  readonly embedding: Embedding;
   readonly exporter: Exporter | undefined;
   readonly steering: Steering;
   readonly onTrace: ((record: TraceRecord) => void) | undefined;
@@ -253,9 +255,8 @@ class TandemRuntime implements Runtime {
 
   async embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
     const trace = this.#begin('embeddings', request.model);
-    const { stages, team, meter, clock } = this.#built;
     try {
-      const answer = await embedTexts({ stages, team, meter, clock }, request, { trace, signal });
+      const answer = await this.#built.embedding.embed(request, { trace, signal });
       this.#finish(trace, undefined);
       return answer;
     } catch (error) {

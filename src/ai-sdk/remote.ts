@@ -63,7 +63,7 @@ class RemoteTrace implements TraceView {
     return this.#usage;
   }
   count({ usage }: Extract<ModelPart, { type: 'finish' }>): void {
-    this.#usage = { ...this.#usage, promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens ?? 0, completionTokens: usage.completionTokens };
+    this.#usage = { ...this.#usage, promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens ?? 0, completionTokens: usage.completionTokens, ...(usage.reasoningTokens === undefined ? {} : { reasoningTokens: usage.reasoningTokens }) };
   }
 }
 

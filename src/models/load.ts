@@ -8,6 +8,7 @@ import type { Config, MemberConfig } from '../config.ts';
 import { TandemError } from '../errors.ts';
 import type { EngineContext } from './context.ts';
 import type { Model } from './port.ts';
+import { listPriceOf } from './prices.ts';
 import { Team, type AnyMember } from './team.ts';
 
 /**
@@ -43,21 +44,25 @@ export async function openModel(id: string, settings: MemberConfig, context: Eng
   }
 }
 
-function memberOf(id: string, settings: MemberConfig, model: Model): AnyMember {
+/** A member of an opened model, with its price: the configured one, else in the cloud the list price. */
+export function memberOf(id: string, settings: MemberConfig, model: Model): AnyMember {
+  const modelName = modelNameOf(settings);
+  const price = settings.price === undefined ? (model.place === 'cloud' ? listPriceOf(modelName ?? id) : undefined) : priceOf(settings.price);
   return {
     id,
     roles: settings.roles ?? [id],
     model,
-    ...modelNameOf(settings),
-    ...(settings.price === undefined ? {} : { price: priceOf(settings.price) }),
+    ...(modelName === undefined ? {} : { modelName }),
+    ...(price === undefined ? {} : { price }),
     ...(settings.energy === undefined ? {} : { energy: settings.energy }),
+    ...('attachmentTokensMax' in settings && settings.attachmentTokensMax !== undefined ? { attachmentTokensMax: settings.attachmentTokensMax } : {}),
   } as AnyMember;
 }
 
-function modelNameOf(settings: MemberConfig): { readonly modelName?: string } {
-  if (settings.engine === 'openai') return { modelName: settings.model };
-  if (settings.engine === 'ai-sdk' && 'modelId' in settings.model && typeof settings.model.modelId === 'string') return { modelName: settings.model.modelId };
-  return {};
+function modelNameOf(settings: MemberConfig): string | undefined {
+  if (settings.engine === 'openai') return settings.model;
+  if (settings.engine === 'ai-sdk' && 'modelId' in settings.model && typeof settings.model.modelId === 'string') return settings.model.modelId;
+  return undefined;
 }
 
 function priceOf(price: NonNullable<MemberConfig['price']>): NonNullable<AnyMember['price']> {

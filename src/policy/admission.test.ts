@@ -132,7 +132,9 @@ test('dollars a day: what the store knows, what was spent since, and a new day',
   await Promise.all([admit({ key: 'k' }, 'one'), admit({ key: 'k' }, 'two')]);
   assert.deepEqual(since, [Date.UTC(2025, 0, 1)], 'read once');
   settle('one', 1, 0.05);
-  await admit({ key: 'k' }, 'three');
+  const third = await admit({ key: 'k' }, 'three');
+  assert.ok(Math.abs((third.policy.limits.costUsdMax ?? 0) - 0.05) < 1e-9, 'what is left is what a request may cost');
+  assert.equal((await admit({ key: 'k', policy: { limits: { costUsdMax: 0.01 } } }, 'four')).policy.limits.costUsdMax, 0.01);
   settle('two', 1, 0.06);
   await assert.rejects(admit({ key: 'k' }), failing('budget_exhausted'));
   clock.nowMs += 12 * 3_600_000;

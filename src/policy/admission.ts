@@ -130,10 +130,16 @@ class Desk implements Admission {
   #enter(account: Account, admitted: Admitted, traceId: string): Admitted {
     const { clock } = this.#parts;
     const promptTokens = estimatedTokens(admitted.prompt);
-    account.enter(promptTokens, clock.monotonicMs(), clock.wallMs());
+    const leftUsd = account.enter(promptTokens, clock.monotonicMs(), clock.wallMs());
     this.#entered.set(traceId, { account, promptTokens });
-    return admitted;
+    return leftUsd === undefined ? admitted : { ...admitted, policy: costingAtMost(admitted.policy, leftUsd) };
   }
+}
+
+/** A policy under which a request may cost so much and no more. */
+function costingAtMost(policy: Policy, costUsd: number): Policy {
+  const { costUsdMax = Infinity } = policy.limits;
+  return { ...policy, limits: { ...policy.limits, costUsdMax: Math.min(costUsdMax, costUsd) } };
 }
 
 function mayUse({ models }: KeySettings, asked: string, resolved: string): boolean {

@@ -79,7 +79,7 @@ async function judged(prompt: Veiled, context: Context, { arms }: CascadePlan, a
   }
   try {
     const knobs: AcceptanceKnobs = { ...context.knobs, test: samples > 1 ? 'self-consistency' : test, samples, threshold: 0, priorWeight: 0 };
-    return await attempt({ ...context, knobs }, [member], prompt, 0, trained);
+    return await attempt({ ...context, knobs, replaceable: true }, [member], prompt, 0, trained);
   } catch (thrown) {
     const failure = TandemError.from(thrown);
     if (!mayMoveOn(failure) || failure.code === 'ability_missing' || failure.code === 'knob_invalid') throw failure;
@@ -100,7 +100,7 @@ async function* answered(prompt: Veiled, context: Context, plan: CascadePlan, st
     if (i > 0) context.span.decide('cascade.fallback', name, 'The planned arm could not answer.', { failure: last?.code ?? 'absent' });
     let begun = false;
     try {
-      const parts = samples > 1 ? settled(prompt, context, plan, arm) : ask(context, member, prompt);
+      const parts = samples > 1 ? settled(prompt, context, plan, arm) : ask(context, member, prompt, { replaceable: i < order.length - 1 });
       for await (const part of parts) {
         begun = true;
         yield part;

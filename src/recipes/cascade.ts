@@ -187,7 +187,7 @@ function looksUnusual(prompt: Veiled, { knobs: { detector, unusualTo, tiers }, s
 async function judged(tier: string, prior: number, prompt: Veiled, context: RecipeContext<Knobs>, trained: TrainedTests): Promise<Verdict | undefined> {
   const { span, team, knobs: { test } } = context;
   try {
-    const verdict = await attempt(context, team.inRole(tier), prompt, prior, trained);
+    const verdict = await attempt({ ...context, replaceable: true }, team.inRole(tier), prompt, prior, trained);
     const { accepted, score, threshold, because, candidates } = verdict;
     span.decide('cascade.accept', accepted ? (verdict.chosen?.member.id ?? tier) : 'escalate', because, { tier, test, score, threshold, candidates: candidates.length });
     return verdict;

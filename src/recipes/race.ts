@@ -130,7 +130,7 @@ async function* handedOver(winner: Runner, first: Part, target: AnyMember, promp
 async function* continued(winner: Runner, held: Part, written: string, tokens: number, target: AnyMember, prompt: Veiled, context: Context): AsyncGenerator<Part> {
   const { sampling, span } = context;
   const left = sampling.tokensMax === undefined ? sampling : { ...sampling, tokensMax: Math.max(1, sampling.tokensMax - Math.round(tokens)) };
-  const stream = ask(context, target, continuing(prompt, written, prompt.veil), { sampling: left, purpose: 'continue' });
+  const stream = ask(context, target, continuing(prompt, written, prompt.veil), { sampling: left, purpose: 'continue', replaceable: true });
   let first: IteratorResult<Part, undefined>;
   try {
     first = await stream.next();

@@ -116,6 +116,7 @@ function usageAttributes(usage: TraceRecord['usage']): Attributes {
     'gen_ai.usage.input_tokens': usage.promptTokens,
     'gen_ai.usage.output_tokens': usage.completionTokens,
     'gen_ai.usage.cache_read.input_tokens': usage.cachedPromptTokens,
+    ...(usage.reasoningTokens === undefined ? {} : { 'tandem.reasoning_tokens': usage.reasoningTokens }),
     'tandem.cost_usd': usage.costUsd,
     'tandem.price_known': usage.priceKnown !== false,
     'tandem.energy_j': usage.energyJ,

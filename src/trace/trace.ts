@@ -15,6 +15,8 @@ export interface CallUsage {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly completionTokens: number;
+  /** Completion tokens spent on hidden reasoning, where a server said so. */
+  readonly reasoningTokens?: number;
   readonly costUsd: number;
   readonly energyJ: number;
   /** Whether the joules were read from the machine or estimated from a profile. */
@@ -123,6 +125,7 @@ export function sumUsage(usages: readonly CallUsage[]): CallUsage {
     sum.energyJ += usage.energyJ;
     sum.bytesUp += usage.bytesUp;
     sum.bytesDown += usage.bytesDown;
+    if (usage.reasoningTokens !== undefined) sum.reasoningTokens = (sum.reasoningTokens ?? 0) + usage.reasoningTokens;
     if (usage.priceKnown === false) sum.priceKnown = false;
     if (least === undefined || certainty.indexOf(usage.energySource) < certainty.indexOf(least)) least = usage.energySource;
   }

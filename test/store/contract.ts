@@ -59,6 +59,16 @@ export async function storeContract(t: TestContext, fresh: () => Promise<Open>):
     await store.close();
   });
 
+  await t.test('lists and gives back a trace with counts that no number holds', async () => {
+    const store = await (await fresh())();
+    const trace = sampleTrace(4, { usage: { ...sampleTrace(0).usage, promptTokens: 1e17, completionTokens: -1e300, bytesUp: Infinity } });
+    store.writeTrace(trace);
+    const [listed] = await store.listTraces({});
+    assert.deepEqual([listed?.usage.promptTokens, listed?.usage.completionTokens, listed?.usage.bytesUp], [Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 0]);
+    assert.equal((await store.getTrace(trace.id))?.usage.promptTokens, Number.MAX_SAFE_INTEGER);
+    await store.close();
+  });
+
   await t.test('keeps apart spans that share a name and little else', async () => {
     const store = await (await fresh())();
     const span = { id: 1, parent: 0 as number | null, name: 'call twin', kind: 'call' as const, startMs: 1, endMs: 2, attributes: {}, events: [], decisions: [] };

@@ -11,7 +11,7 @@ function read(...events: unknown[]): ModelPart[] {
   const out: ModelPart[] = [];
   for (const event of events) reader.event({ event: '', data: typeof event === 'string' ? event : JSON.stringify(event) }, out);
   reader.flush(out);
-  out.push(reader.finish(40, 1, 2, call));
+  out.push(reader.finish(40, { bytesUp: 1, bytesDown: 2 }, call));
   return out;
 }
 

@@ -21,7 +21,8 @@ import { Transport } from './transport.ts';
 import type { Exchange } from './transport.ts';
 import { Flattened } from '../../system/pull.ts';
 import { WholeAnswer, type Answer } from './whole-answer.ts';
-import { parseReply, usageOf } from './wire.ts';
+import { tokenCount } from '../token-count.ts';
+import { parseReply } from './wire.ts';
 import type { WireReply } from './wire.ts';
 
 export type { OpenAiSettings } from './body.ts';
@@ -76,8 +77,9 @@ class OpenAiModel<P extends Place> implements Model<P> {
     const wire = this.#answerRequest(request);
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+    const { traffic } = attempts;
+    for (;;) {
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic });
       try {
         await exchange.begun();
         if (exchange.status < 200 || exchange.status >= 300) await this.#accepted(exchange);
@@ -87,7 +89,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
         reader.whole(typeof text === 'string' ? text : await text, parts);
         reader.settle(parts);
         try {
-          parts.push(reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call));
+          parts.push(reader.finish(wire.promptCharacters, traffic, call));
         } catch (failure) {
           return { parts, failure };
         }
@@ -116,9 +118,10 @@ class OpenAiModel<P extends Place> implements Model<P> {
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
+    const { traffic } = attempts;
+    for (;;) {
       let delivered = false;
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true });
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true, traffic });
       try {
         await this.#accepted(exchange);
         const reader = this.#reader(request);
@@ -127,7 +130,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
           yield parts;
         }
         exchange.release();
-        yield [reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call)];
+        yield [reader.finish(wire.promptCharacters, traffic, call)];
         return;
       } catch (error) {
         if (delivered) throw error;
@@ -163,7 +166,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     if (request.continuation === '') return { tokens: [], logprob: 0, usage: { promptTokens: 0, completionTokens: 0 } };
     const wire = scoringRequest(id, this.#settings, request.prompt, request.continuation, top);
     const reply = await this.#ask(wire.path, wire.fields, call);
-    const usage = usageOf(reply.usage) ?? { promptTokens: 0, completionTokens: 0 };
+    const usage = { promptTokens: tokenCount(reply.usage?.prompt_tokens) ?? 0, completionTokens: tokenCount(reply.usage?.completion_tokens) ?? 0 };
     const tokens = scoredTokens(id, this.#settings, reply, request.continuation, top, usage);
     return { tokens, logprob: tokens.reduce((sum, token) => sum + (token.logprob ?? 0), 0), usage };
   }
@@ -180,7 +183,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     const body = JSON.stringify(fields);
     const attempts = this.#attempts(call);
     for (;;) {
-      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic: attempts.traffic });
       try {
         await this.#accepted(exchange);
         const reply = parseReply(await exchange.text(REPLY_BYTES_MAX));
@@ -196,8 +199,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   #attempts(call: Call): Attempts {
-    const { retriesMax, totalTimeoutMs } = this.#settings;
-    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, clock: this.#ctx.clock, random: this.#ctx.random }, call);
+    const { retriesMax, totalTimeoutMs, retryAfterMsMax } = this.#settings;
+    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, retryAfterMsMax, clock: this.#ctx.clock, random: this.#ctx.random }, call);
   }
 
   /** Resolves when the server accepts the request. @throws {TandemError} upstream_* */
