@@ -20,6 +20,7 @@
  *   schema                1 when the answer has the form that is asked for
  *
  * Whatever the test, an answer that lacks the form that the request asks for (JSON, schema, tool arguments) is escalated.
+ * Schemas are checked in a process of their own; one that takes more than a second or too much memory counts as not satisfied.
  * A tool call carries no log-probabilities; confidence tests judge its form alone.
  *
  * An estimate made before generation (`assign/difficulty.ts`) can take part in the same rule: `priorWeight` mixes it into the
