@@ -140,6 +140,7 @@ const gateway = z
     bodyBytesMax: z.number().int().min(1_024).max(268_435_456).default(8_388_608).describe('Size of a request body. Bytes.'),
     headerBytesMax: z.number().int().min(1_024).max(1_048_576).default(16_384).describe('Size of the request headers. Bytes.'),
     requestTimeoutMs: ms(30_000, 'Time for the client to finish sending its request.'),
+    writeTimeoutMs: ms(30_000, 'Time that a client may take nothing of its answer before it is disconnected.'),
     idleTimeoutMs: ms(72_000, 'Time that an idle connection is kept.'),
     shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish when the gateway stops.'),
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),

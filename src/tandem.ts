@@ -12,7 +12,7 @@ import { reached, type Audited, type Part, type Received } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
 import { openTeam } from './models/load.ts';
 import { offers, type AnyMember, type Team } from './models/team.ts';
-import { pipeline, type Stages } from './pipeline.ts';
+import { pipeline, type Journey, type Stages } from './pipeline.ts';
 import { createAdmission, type Admission } from './policy/admission.ts';
 import { createMask } from './privacy/index.ts';
 import { cascadeWith } from './recipes/cascade.ts';
@@ -41,6 +41,8 @@ export interface ModelCard {
 /** A request on its way. */
 export interface Running {
   readonly trace: Trace;
+  /** Called when the time of the request is up, for a reader who waits for something else than the next part, which would tell. Default: nobody is. */
+  onTimeUp?: (() => void) | undefined;
   /**
    * The answer. What its calls used is in the trace when the finish of the last answer is read; the trace itself is closed when the
    * reader asks for more or leaves. Leaving the loop earlier cancels the work.
@@ -234,13 +236,17 @@ class TandemRuntime implements Runtime {
 
   begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running> {
     const trace = this.#begin(received.surface, received.model, traceId);
-    const running = (parts: Audited): Running => ({ trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error))) });
+    const way = new Way(trace, signal);
+    const running = (parts: Audited): Running => {
+      way.parts = reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error)));
+      return way;
+    };
     const failed = (error: unknown): never => {
       this.#finish(trace, error);
       throw error;
     };
     try {
-      const parts = pipeline(this.#built.stages, received, { trace, signal });
+      const parts = pipeline(this.#built.stages, received, way);
       return parts instanceof Promise ? parts.then(running, failed) : running(parts);
     } catch (error) {
       return failed(error);
@@ -289,6 +295,21 @@ class TandemRuntime implements Runtime {
     store.writeTrace(record);
     exporter?.send(record);
     for (const listener of this.#listeners) listener(record);
+  }
+}
+
+/** A request on its way, for its stages and for its reader. */
+class Way implements Journey, Running {
+  readonly trace: Trace;
+  readonly signal: AbortSignal;
+  onTimeUp: (() => void) | undefined;
+  /** Set when the answer may begin; nobody has it before. */
+  parts!: Audited;
+
+  constructor(trace: Trace, signal: AbortSignal) {
+    this.trace = trace;
+    this.signal = signal;
+    this.onTimeUp = undefined;
   }
 }
 

@@ -133,7 +133,10 @@ class Serving extends Pulled<Part> {
     const error = (): TandemError => new TandemError('deadline_exceeded', { message: `The answer was not finished within ${totalMs} milliseconds.` });
     const leftMs = totalMs - journey.trace.elapsedMs();
     if (leftMs <= 0) throw error();
-    this.#unwatch = deadlines.watch(leftMs, () => this.#stop.abort(error()));
+    this.#unwatch = deadlines.watch(leftMs, () => {
+      this.#stop.abort(error());
+      journey.onTimeUp?.();
+    });
   }
 
   #run(prepared: Prepared, answer: number, span: Span, budget: Budget): AsyncIterable<Part> {

@@ -111,7 +111,7 @@ export class HttpServer {
 
   #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
-    const call = new HttpCall(request, response, settings.bodyBytesMax);
+    const call = new HttpCall(request, response, settings);
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
     if (this.#stopping) response.setHeader('connection', 'close');
     try {
