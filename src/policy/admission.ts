@@ -16,6 +16,7 @@ import { Account } from './account.ts';
 import { accountMemories, type AccountMemory } from './account-memory.ts';
 import { AnswerLength } from './answer-length.ts';
 import { KeyRing, type KeySettings } from './keys.ts';
+import { checkLibraryRequest } from './library-request.ts';
 import { mergePolicy } from './merge-policy.ts';
 import { ModelNames } from './resolve-model.ts';
 
@@ -45,7 +46,7 @@ export interface Admission {
   /**
    * The admission stage.
    * @throws {TandemError} key_missing, key_invalid, key_forbidden, rate_limited, budget_exhausted, model_not_found,
-   *   parameter_invalid, context_too_long, policy_violated, store_failed
+   *   parameter_invalid, parameter_unknown, context_too_long, policy_violated, store_failed
    */
   readonly admit: Stages['admit'];
   /** Who shows this key. @throws {TandemError} key_missing, key_invalid */
@@ -92,6 +93,7 @@ class Desk implements Admission {
     const settings = this.#ring.needed && received.surface !== 'library' ? this.#ring.recognise(received.key).settings : undefined;
     const caller = settings === undefined ? anonymous : { name: settings.name };
     journey.trace.calledBy(caller.name);
+    if (received.surface === 'library') checkLibraryRequest(received);
     const model = this.#names.resolve(received.model);
     if (settings !== undefined && !mayUse(settings, received.model, model)) {
       fail('key_forbidden', { message: `The key "${settings.name}" may not use this model.`, param: 'model' });
