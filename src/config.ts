@@ -213,7 +213,7 @@ const telemetry = z
 export const configSchema = z.strictObject({
   members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair, with the cascade threshold that was chosen on its development tasks (min-probability, 0.78).'),
   defaultModel: z.string().default('tandem/auto').describe('Model id for requests that name no model.'),
-  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
+  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them. Not ids of recipes or members.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
   routers: z.record(name, z.string()).default({}).describe('Trained routers for the recipe "route": a name and the path of a file by `tandem train router`, relative to the configuration.'),
   cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors, stages): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),

@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Config, ConfigMistake } from '../config.ts';
 import { catalogue, fail, TandemError } from '../errors.ts';
-import type { Team } from '../models/team.ts';
+import { embedModelId, type Team } from '../models/team.ts';
 import { unmetNeeds } from '../recipes/recipe.ts';
 import { systemClock } from '../system/clock.ts';
 import { bundledCard, bundledIds, bundledNote } from './bundled-card.ts';
@@ -92,10 +92,12 @@ export function environmentCheck(config: Config, env: Readonly<Record<string, st
 export async function recipesCheck(config: Config, team: Team): Promise<readonly Finding[]> {
   const { registry } = await import('../recipes/index.ts');
   const able = [...registry.values()].filter((recipe) => unmetNeeds(recipe, team).length === 0).map(({ id }) => id);
-  const known = (model: string): boolean => (model.startsWith('tandem/') ? registry.has(model.slice('tandem/'.length)) : config.members[model] !== undefined || config.aliases[model] !== undefined);
+  const served = new Set([...[...registry.keys()].map((id) => `tandem/${id}`), embedModelId, ...Object.keys(config.members)]);
+  const known = (model: string): boolean => served.has(model) || config.aliases[model] !== undefined;
   const unknown = [
     ...Object.keys(config.recipes).flatMap((id) => (registry.has(id) ? [] : [`recipes.${id} is not a recipe`])),
     ...(known(config.defaultModel) ? [] : [`defaultModel names "${config.defaultModel}", which is neither a recipe nor a member`]),
+    ...Object.keys(config.aliases).flatMap((alias) => (served.has(alias) ? [`aliases.${alias} is the id of a recipe or member already`] : [])),
     ...Object.entries(config.aliases).flatMap(([alias, target]) => (known(target) ? [] : [`aliases.${alias} names "${target}", which is neither a recipe nor a member`])),
   ];
   const runs: Finding =

@@ -8,6 +8,9 @@ import type { Place } from '../exchange.ts';
 import { fail } from '../errors.ts';
 import type { Level, Model } from './port.ts';
 
+/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
+export const embedModelId = 'tandem/embed';
+
 /** Dollars a million tokens, and since when the price holds. */
 export interface Price {
   readonly inputUsdPerMillionTokens: number;

@@ -1,15 +1,14 @@
 /** From the model id that was asked for to the one that answers: aliases, the default, and whether it exists at all. */
 import type { Config } from '../config.ts';
 import { fail } from '../errors.ts';
-import type { Team } from '../models/team.ts';
+import { embedModelId, type Team } from '../models/team.ts';
 
-/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
-export const embedModelId = 'tandem/embed';
+export { embedModelId } from '../models/team.ts';
 
 /** Aliases may lead to aliases, this often. */
 const stepsMax = 8;
 
-/** Resolves model ids. @throws {TandemError} while built: config_invalid for an alias or default that leads nowhere */
+/** Resolves model ids. @throws {TandemError} while built: config_invalid for an alias or default that leads nowhere, and for an alias that is an id already */
 export class ModelNames {
   readonly #known: ReadonlySet<string>;
   readonly #aliases: ReadonlyMap<string, string>;
@@ -20,6 +19,7 @@ export class ModelNames {
     this.#aliases = new Map(Object.entries(config.aliases));
     this.#defaultModel = config.defaultModel;
     for (const alias of this.#aliases.keys()) {
+      if (this.#known.has(alias)) fail('config_invalid', { message: `aliases.${alias}: expected an id of its own, got that of a recipe or member.`, param: `aliases.${alias}` });
       if (this.#find(alias) === undefined) fail('config_invalid', { message: `aliases.${alias}: expected the id of a recipe or member, got one that does not exist.`, param: `aliases.${alias}` });
     }
     if (this.#find(this.#defaultModel) === undefined) fail('config_invalid', { message: 'defaultModel: expected the id of a recipe or member, got one that does not exist.', param: 'defaultModel' });
