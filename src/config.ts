@@ -148,6 +148,10 @@ const gateway = z
       .union([z.literal('auto'), z.number().int().min(1).max(64)])
       .default(1)
       .describe('Threads that answer requests, all on one port (Linux; no member may run in this process, nor the store lie in memory). Each takes some 100 MB under load. `auto`: one a core, at most 4, or 1 where several cannot work.'),
+    hosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Names (header Host, without port) under which a gateway without keys may be called, beside localhost, 127.0.0.1, [::1] and gateway.host; "*" for any. Others are refused, so that no web page reaches it under a name of its own (DNS rebinding).'),
     corsOrigins: z.array(z.string()).default([]).describe('Origins of browsers that may call; "*" for any.'),
   })
   .describe('The HTTP server.');

@@ -44,6 +44,10 @@ The gateway speaks OpenAI's interface. A parameter is *honoured*, accepted as a 
 With \`gateway.keys\` in the configuration, every path under \`/v1\` and \`/tandem\` asks for \`authorization: Bearer <key>\`. Limits of a key (requests and tokens a minute, dollars a
 day) answer 429 with \`retry-after\`. A key sees its own traces; one with \`admin: true\` sees all. Without keys the gateway listens on loopback addresses only.
 
+**Web pages.** A page in a browser on the same machine could call a gateway without keys. Three things keep it out. The header \`Host\` has to be localhost, 127.0.0.1, [::1], \`gateway.host\` or one of
+\`gateway.hosts\` (else 403 \`host_refused\`), so a name that was made to point here (DNS rebinding) is of no use. Bodies have to be \`application/json\`, so a browser asks first whether the page may (a preflight), and the answer is
+no for every origin that is not one of \`gateway.corsOrigins\`. And what a GET gives, a page of another origin cannot read.
+
 ## Headers of a reply
 
 | header | what |

@@ -12,6 +12,7 @@ import type { Clock } from '../../system/clock.ts';
 import { requestBegins, requestEnds } from '../../system/turn.ts';
 import { HttpCall } from './call.ts';
 import { allowOrigin, answerOptions } from './cors.ts';
+import { HostNames } from './hosts.ts';
 import { Incoming } from './incoming.ts';
 import type { Route, Router } from './router.ts';
 
@@ -34,6 +35,8 @@ export class HttpServer {
   readonly server: Server;
   readonly #options: HttpServerOptions;
   readonly #running = new Bag<HttpCall>();
+  /** Where no key is asked for. */
+  readonly #hosts: HostNames | undefined;
   #stopping = false;
   #idle: (() => void) | undefined;
 
@@ -41,6 +44,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const { settings } = options;
+    this.#hosts = settings.keys.length === 0 ? new HostNames([settings.host, ...settings.hosts]) : undefined;
     const timeoutMs = settings.requestTimeoutMs;
     const server = createServer({
       IncomingMessage: Incoming,
@@ -112,6 +116,7 @@ export class HttpServer {
   #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
     const call = new HttpCall(request, response, settings);
+    if (this.#hosts !== undefined && !this.#hosts.accept(request.headers.host)) return this.#refuse(call, foreignHost(this.#hosts));
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
     if (this.#stopping) response.setHeader('connection', 'close');
     try {
@@ -164,6 +169,10 @@ export class HttpServer {
 export function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): TandemError {
   if (error.code === 'EADDRINUSE') return new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error });
   return new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: error.code === 'EACCES' ? 'gateway.port' : 'gateway.host', cause: error });
+}
+
+function foreignHost(hosts: HostNames): TandemError {
+  return new TandemError('host_refused', { message: `The header Host: expected one of ${hosts.list}, got another name.` });
 }
 
 function stopping(): TandemError {
