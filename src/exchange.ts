@@ -162,7 +162,7 @@ export interface Received {
   readonly whole?: boolean;
   /** The key that the caller showed, if any. */
   readonly key: string | undefined;
-  /** The caller's own end-user id, for limits and traces. */
+  /** The caller's own end-user id; the trace keeps a mark of it (`policy/end-user.ts`). */
   readonly user?: string;
 }
 

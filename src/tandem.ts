@@ -8,7 +8,7 @@ import { ended, pulled, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
-import { reached, type Audited, type Part, type Received } from './exchange.ts';
+import { reached, type Audited, type Part, type Received, type Surface } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
 import { openTeam } from './models/load.ts';
 import { offers, type AnyMember, type Team } from './models/team.ts';
@@ -28,6 +28,9 @@ import type { Store } from './store/store.ts';
 import { createExporter, createMeter, type Exporter, type Meter } from './trace/index.ts';
 import { newTraceId } from './trace/trace-id.ts';
 import { Trace, type TraceRecord } from './trace/trace.ts';
+
+/** Stands in a trace for a model id that does not exist, which may be any text of a caller. */
+const unknownModel = '(unknown)';
 
 /** A model id that the gateway serves, and what stands behind it. */
 export interface ModelCard {
@@ -92,6 +95,11 @@ export interface Runtime {
   handle(received: Received, signal: AbortSignal, traceId?: string): Promise<Running>;
   /** As `handle`, at once where no stage has to wait. @throws {TandemError} any code; or rejects with it */
   begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running>;
+  /**
+   * Leaves the trace of a request that was refused while it was read.
+   * @param key the caller's, which is one of the gateway's @returns its id; undefined while closing
+   */
+  refused(surface: Surface, key: string | undefined, error: TandemError): string | undefined;
   /**
    * A judgement of an answer, 0 (bad) to 1 (good), by a verifier, a judge, a user: what the pilot learns from. Counts once a request.
    * @param source kind of judgement, such as `thumb`, `edit`, `judge`, `verifier`
@@ -253,6 +261,14 @@ class TandemRuntime implements Runtime {
     }
   }
 
+  refused(surface: Surface, key: string | undefined, error: TandemError): string | undefined {
+    if (this.#closing !== undefined) return undefined;
+    const trace = this.#begin(surface, unknownModel);
+    trace.calledBy(this.#built.admission.identify(key).name);
+    this.#finish(trace, error);
+    return trace.id;
+  }
+
   reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined> {
     return this.#built.steering.reward(traceId, score, source);
   }
@@ -283,8 +299,8 @@ class TandemRuntime implements Runtime {
 
   #begin(surface: string, model: string, traceId?: string): Trace {
     if (this.#closing !== undefined) throw new TandemError('shutting_down', { message: 'This Tandem is closing.' });
-    const { clock, random } = this.#built;
-    return new Trace(traceId ?? newTraceId(clock.wallMs(), random), clock, { surface, requestedModel: model });
+    const { clock, random, admission } = this.#built;
+    return new Trace(traceId ?? newTraceId(clock.wallMs(), random), clock, { surface, requestedModel: admission.knows(model) ? model : unknownModel });
   }
 
   #finish(trace: Trace, error: unknown): void {

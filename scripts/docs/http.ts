@@ -48,11 +48,17 @@ day) answer 429 with \`retry-after\`. A key sees its own traces; one with \`admi
 \`gateway.hosts\` (else 403 \`host_refused\`), so a name that was made to point here (DNS rebinding) is of no use. Bodies have to be \`application/json\`, so a browser asks first whether the page may (a preflight), and the answer is
 no for every origin that is not one of \`gateway.corsOrigins\`. And what a GET gives, a page of another origin cannot read.
 
+## Traces
+
+Every request to the models whose key was accepted leaves a trace, also one that is refused while its body is read: that trace holds the code of the error and nothing of the body. A model id
+that does not exist is written as \`(unknown)\`. None is left by what is refused before: for its key, its host, its path or method, because too many requests are in flight (\`overloaded\`), or because the
+gateway stops. Traces hold numbers, names and codes, never text of a request or an answer.
+
 ## Headers of a reply
 
 | header | what |
 | --- | --- |
-| \`x-tandem-trace\` | id of the trace; a W3C \`traceparent\` that came in is noted, and exported traces hang under it |
+| \`x-tandem-trace\` | id of the trace, where there is one; a W3C \`traceparent\` that came in is noted, and exported traces hang under it |
 | \`x-tandem-recipe\` | the recipe that ran, such as \`auto:cascade\` |
 | \`x-tandem-cost-usd\` | dollars; on streams the cost is known at the end only: it stands in the last chunk when \`stream_options.include_usage\` is on |
 

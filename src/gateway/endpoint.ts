@@ -66,6 +66,7 @@ function answer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime,
   const nowMs = runtime.clock.wallMs();
   const about: About = { id: newTraceId(nowMs, runtime.random), createdS: Math.floor(nowMs / 1000), model };
   call.traceId = about.id;
+  call.untraced = undefined;
   return draft.stream ? streamAnswer(endpoint, runtime, streams, call, draft, request, about) : wholeAnswer(endpoint, runtime, call, draft, request, about);
 }
 

@@ -15,6 +15,7 @@ import type { Span, TraceRecord } from '../trace/trace.ts';
 import { Account } from './account.ts';
 import { accountMemories, type AccountMemory } from './account-memory.ts';
 import { AnswerLength } from './answer-length.ts';
+import { endUserMark } from './end-user.ts';
 import { KeyRing, type KeySettings } from './keys.ts';
 import { checkLibraryRequest } from './library-request.ts';
 import { mergePolicy } from './merge-policy.ts';
@@ -49,6 +50,10 @@ export interface Admission {
    *   parameter_invalid, parameter_unknown, context_too_long, policy_violated, store_failed
    */
   readonly admit: Stages['admit'];
+  /** Whether whoever shows this key may ask at all. @throws {TandemError} key_missing, key_invalid */
+  checkKey(key: string | undefined): void;
+  /** Whether a model id exists here: a recipe, a member, an alias; also the empty one, which is the default. */
+  knows(model: string): boolean;
   /** Who shows this key. @throws {TandemError} key_missing, key_invalid */
   identify(key: string | undefined): Identity;
   /** Accounts for a finished request; for an unknown or refused one it does nothing. */
@@ -101,6 +106,7 @@ class Desk implements Admission {
     const policy = this.#policyOf(received.policy);
     const tokensMax = this.#length.settle(received, model);
     span.set({ model, objective: policy.objective, privacyClass: policy.privacyClass, tokensMax });
+    if (received.user !== undefined) span.set({ endUser: endUserMark(received.user) });
     const admitted: Admitted = { ...received, model, caller, policy, sampling: { ...received.sampling, tokensMax } };
     const account = settings === undefined ? undefined : this.#accounts.get(settings);
     if (account === undefined || !account.limited) return admitted;
@@ -108,6 +114,14 @@ class Desk implements Admission {
     if (wait !== undefined) return wait.then(() => this.#enter(account, admitted, journey.trace.id));
     return this.#enter(account, admitted, journey.trace.id);
   };
+
+  checkKey(key: string | undefined): void {
+    if (this.#ring.needed) this.#ring.recognise(key);
+  }
+
+  knows(model: string): boolean {
+    return this.#names.knows(model);
+  }
 
   identify(key: string | undefined): Identity {
     if (!this.#ring.needed) return { ...anonymous, admin: true, mayUse: () => true };

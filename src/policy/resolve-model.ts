@@ -31,6 +31,11 @@ export class ModelNames {
     return found ?? fail('model_not_found', { message: 'No recipe or member of this gateway has the model id that was asked for.', param: 'model' });
   }
 
+  /** Whether an id is that of a recipe, a member or an alias, or empty. */
+  knows(id: string): boolean {
+    return this.#known.has(id) || this.#aliases.has(id) || id === '';
+  }
+
   #find(asked: string): string | undefined {
     if (this.#known.has(asked)) return asked;
     let id = asked;

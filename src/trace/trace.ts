@@ -68,7 +68,7 @@ export interface TraceRecord {
   readonly startedAtMs: number;
   readonly durationMs: number;
   readonly surface: string;
-  /** Model id that was asked for. */
+  /** Model id that was asked for; `(unknown)` where none of this deployment was, or none could be read. */
   readonly requestedModel: string;
   readonly recipe: string;
   readonly caller: string;

@@ -112,6 +112,41 @@ test('without keys, only names of this machine and those of the configuration ar
   await withGateway(fakeRuntime(undefined, { gateway: { keys } }, { A: 'ka' }), async (url) => assert.equal(await asked(url, 'any.example'), '401 key_missing'));
 });
 
+test('the key is looked at before the body: a stranger is told so at once, and leaves no trace', async () => {
+  const keys = [{ name: 'a', keyEnv: 'A' }];
+  const runtime = fakeRuntime(undefined, { gateway: { keys } }, { A: 'ka' });
+  await withGateway(runtime, async (url) => {
+    for (const path of ['chat/completions', 'completions', 'responses', 'embeddings']) {
+      for (const [body, headers] of [['{', {}], ['{"nonsense":1}', {}], ['x'.repeat(9_000_000), {}], ['{}', { 'content-type': 'text/plain' }]] as const) {
+        const reply = await fetch(`${url}/v1/${path}`, { method: 'POST', headers: { ...json, ...headers }, body });
+        assert.deepEqual([reply.status, await code(reply)], [401, 'key_missing'], path);
+      }
+    }
+    // the headers alone are enough
+    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer wrong\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n'), /^HTTP\/1\.1 401 [\s\S]*key_invalid/);
+    assert.equal(runtime.store.records.length, 0);
+  });
+});
+
+test('a known caller\'s request leaves a trace even when its body is refused, and nothing of the body is in it', async () => {
+  const keys = [{ name: 'a', keyEnv: 'A' }];
+  const runtime = fakeRuntime(undefined, { gateway: { keys, bodyBytesMax: 2_000 } }, { A: 'ka' });
+  await withGateway(runtime, async (url) => {
+    const cases = [['chat/completions', '{', 'body_malformed', 'chat'], ['completions', '{"prompt":"hunter2","hunter2":1}', 'parameter_unknown', 'completions'], ['responses', '{"model":"hunter2"}', 'parameter_missing', 'responses'], ['embeddings', '{"model":"hunter2"}', 'parameter_missing', 'embeddings'], ['chat/completions', 'x'.repeat(3_000), 'body_too_large', 'chat']] as const;
+    for (const [path, body, expected, surface] of cases) {
+      const reply = await fetch(`${url}/v1/${path}`, { method: 'POST', headers: { ...json, authorization: 'Bearer ka' }, body });
+      assert.equal(await code(reply), expected);
+      const record = runtime.store.records.at(-1);
+      assert.deepEqual([record?.id, record?.outcome, record?.surface, record?.caller, record?.requestedModel], [reply.headers.get('x-tandem-trace'), expected, surface, 'a', '(unknown)']);
+      assert.doesNotMatch(JSON.stringify(record), /hunter2/);
+    }
+    assert.equal(runtime.store.records.length, cases.length);
+    await fetch(`${url}/v1/embeddings`, { method: 'POST', headers: { ...json, authorization: 'Bearer ka' }, body: '{"input":"a","model":"nobody"}' });
+    await chat(url, { ...hi, model: 'nobody' }, { authorization: 'Bearer ka' });
+    assert.ok(runtime.store.records.length <= cases.length + 2, 'what has a trace of its own leaves no second one');
+  });
+});
+
 test('browsers of allowed origins may call', async () => {
   await withGateway(fakeRuntime(undefined, { gateway: { corsOrigins: ['https://app.example'] } }), async (url) => {
     const preflight = await fetch(`${url}/v1/chat/completions`, { method: 'OPTIONS', headers: { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,x-own' } });

@@ -5,6 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Config } from '../../config.ts';
 import { TandemError } from '../../errors.ts';
+import type { Surface } from '../../exchange.ts';
 import { Aborter } from '../../system/abort.ts';
 import type { JsonObject } from '../parameters/reading.ts';
 import { checkMediaType, parseJson, readBody } from './body.ts';
@@ -27,6 +28,8 @@ export class HttpCall {
   #abort: Aborter | undefined;
   /** Id of the trace, once there is one; also sent with errors. */
   traceId: string | undefined;
+  /** The interface that a known caller asks, as long as nobody else sees to a trace: if the call is refused, it leaves one by this name. */
+  untraced: Surface | undefined;
 
   /** @param settings largest body, patience with a client that does not read */
   constructor(request: Incoming, response: ServerResponse, settings: Pick<Config['gateway'], 'bodyBytesMax' | 'writeTimeoutMs'>) {

@@ -26,6 +26,8 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Servers in other threads on the same port: the number of requests in flight is theirs too. */
   readonly peers?: { readonly inFlight: Int32Array };
+  /** Leaves the trace of a call that was refused before it had one; gives its id. */
+  readonly traceRefused: (error: TandemError, call: HttpCall) => string | undefined;
   /** Told of each failure that is not the caller's; for the log. */
   readonly onFailure: (error: TandemError, call: HttpCall) => void;
 }
@@ -160,6 +162,7 @@ export class HttpServer {
   #refuse(call: HttpCall, thrown: unknown): void {
     const error = TandemError.from(thrown);
     if (error.code === 'method_not_allowed') call.response.setHeader('allow', this.#options.router.methods(call.path).join(', '));
+    if (call.untraced !== undefined) call.traceId = this.#options.traceRefused(error, call);
     if (error.status >= 500) this.#options.onFailure(error, call);
     call.error(error);
   }
