@@ -27,7 +27,7 @@ The gateway speaks OpenAI's interface. A parameter is *honoured*, accepted as a 
 | \`POST /v1/responses\` | the Responses interface: text, tools, streaming events; without stored conversations |
 | \`POST /v1/embeddings\` | vectors, from a member with level Emb |
 | \`GET /v1/models\`, \`GET /v1/models/{id}\` | recipes that this team can run, members, aliases |
-| \`GET /tandem/traces\` | traces, newest first; query: \`limit\` (1 to 1000, default 50), \`before\` (milliseconds since 1970), \`caller\`, \`recipe\`, \`outcome\` |
+| \`GET /tandem/traces\` | traces, newest first; query: \`limit\` (1 to 1000, default 50), \`before\` (milliseconds since 1970) and \`beforeId\` (\`nextBefore\` and \`nextBeforeId\` of the page before; without the id, what began in the same millisecond is passed over), \`caller\`, \`recipe\`, \`outcome\` |
 | \`GET /tandem/traces/{id}\` | one trace with its spans, decisions and feedback |
 | \`POST /tandem/feedback\` | what a user said of an answer |
 | \`GET /healthz\` | the process lives |

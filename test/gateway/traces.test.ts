@@ -47,3 +47,23 @@ test('an end-user id leaves its mark in the trace, the same for the same user, a
     assert.doesNotMatch(JSON.stringify(without), /endUser/);
   });
 });
+
+test('pages go on where the one before ended, also within a millisecond', async () => {
+  await withRuntime(async (url, runtime) => {
+    const { data } = (await (await fetch(`${url}/tandem/traces`)).json()) as { data: unknown[] };
+    assert.deepEqual(data, []);
+    await post(url, 'chat/completions', { model: 'small', messages });
+    const sample = (await runtime.store.listTraces({}))[0] as TraceRecord;
+    for (let n = 0; n < 5; n++) runtime.store.writeTrace({ ...sample, spans: [], id: String(n).repeat(32), startedAtMs: 1_000 });
+    const ids: string[] = [];
+    let query = '?limit=2';
+    for (let pages = 0; pages < 9; pages++) {
+      const page = (await (await fetch(`${url}/tandem/traces${query}`)).json()) as { data: { id: string }[]; nextBefore: number | null; nextBeforeId: string | null };
+      ids.push(...page.data.map(({ id }) => id));
+      if (page.nextBefore === null) break;
+      query = `?limit=2&before=${page.nextBefore}&beforeId=${page.nextBeforeId}`;
+    }
+    assert.deepEqual(ids, [sample.id, ...[4, 3, 2, 1, 0].map((n) => String(n).repeat(32))]);
+    for (const wrong of ['?beforeId=x&before=1', `?beforeId=${'0'.repeat(32)}`]) assert.equal((await fetch(`${url}/tandem/traces${wrong}`)).status, 400);
+  });
+});
