@@ -4,6 +4,7 @@ import { completionsTable } from '../../src/gateway/completions/parameters.ts';
 import { embeddingsTable } from '../../src/gateway/embeddings.ts';
 import { feedbackTable } from '../../src/gateway/feedback.ts';
 import type { ParameterTable } from '../../src/gateway/parameters/parameter.ts';
+import { partHints } from '../../src/gateway/parameters/parts.ts';
 import { tandemTable } from '../../src/gateway/parameters/tandem.ts';
 import { responsesTable } from '../../src/gateway/responses/parameters.ts';
 import { generated, table } from './markdown.ts';
@@ -70,6 +71,11 @@ ${parameters(tandemTable)}
 
 With \`explain: true\` the reply carries a \`tandem\` object: trace, recipe, decisions with their inputs, the share of the answer that each member wrote, tokens, dollars, joules (and
 whether they were measured or estimated), bytes and milliseconds.
+
+## Parts of a message
+
+A message's content is a text or a list of parts. A part may carry the hints ${partHints.map((name) => `\`${name}\``).join(', ')}, which change no answer; any other field that its type does not have is \`parameter_unknown\`. What
+stands within \`image_url\`, \`input_audio\` and \`file\` is handed to the member as it is.
 
 ## POST /v1/chat/completions
 

@@ -158,6 +158,7 @@ export class CallStream extends Pulled<Part> {
         const { delta, tokens } = part;
         this.#characters += delta.length;
         this.#tokens += tokens === undefined ? delta.length / 4 : tokens.length;
+        if (part.refusal === true) return { done: false, value: { ...part, answer, member } };
         return { done: false, value: tokens === undefined ? { type: 'text', answer, member, delta } : { type: 'text', answer, member, delta, tokens } };
       }
       case 'reasoning':

@@ -203,9 +203,9 @@ function checkedKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>):
   const result = recipe.knobs.safeParse(given);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const path = [...(issue?.path ?? []), ...(issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])];
+  const path = [...(issue?.path ?? []), ...(issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].map((step) => (typeof step === 'string' ? step.slice(0, 64) : step));
   const what = issue?.code === 'unrecognized_keys' ? `there is no such knob; "${recipe.id}" has ${knobNames(recipe).join(', ') || 'none'}` : (issue?.message ?? 'wrong value');
-  return fail('knob_invalid', { message: `Knob ${pathText(path).slice(0, 80)} of "${recipe.id}": ${what}.`, param: pathText(['tandem', 'knobs', ...path]) });
+  return fail('knob_invalid', { message: `Knob ${pathText(path)} of "${recipe.id}": ${what}.`, param: pathText(['tandem', 'knobs', ...path]) });
 }
 
 function knobNames({ knobs }: Recipe): string[] {

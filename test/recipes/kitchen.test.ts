@@ -59,6 +59,7 @@ test('what cannot be served is refused by name before any model is asked', async
     [{ model: 'vectors' }, 'ability_missing', 'model'],
     [{ model: 'tandem/embed' }, 'ability_missing', 'model'],
     [{ model: 'tandem/small', knobs: { depth: 3 } }, 'knob_invalid', 'tandem.knobs.depth'],
+    [{ model: 'tandem/small', knobs: { ['x'.repeat(15_000)]: 3 } }, 'knob_invalid', `tandem.knobs.${'x'.repeat(64)}`],
     [{ model: 'tandem/failover', knobs: { order: [] } }, 'knob_invalid', 'tandem.knobs.order'],
     [{ model: 'tandem/failover', knobs: { order: ['a', 7] } }, 'knob_invalid', 'tandem.knobs.order[1]'],
     [{ model: 'small', prompt: { messages, tools } }, 'parameter_unsupported', 'tools'],
