@@ -10,7 +10,7 @@ import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
 import { reached, type Audited, type Part, type Received, type Surface } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
-import { openTeam } from './models/load.ts';
+import { openTeam, serversOf } from './models/load.ts';
 import { offers, type AnyMember, type Team } from './models/team.ts';
 import { pipeline, type Journey, type Stages } from './pipeline.ts';
 import { createAdmission, type Admission } from './policy/admission.ts';
@@ -141,7 +141,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   }
   const recipes = new Map([...registry, ['auto', steering.auto], ...trained, ...(overrides.recipes ?? [])]);
   const meter = createMeter({ clock });
-  const exporter = createExporter(config.telemetry, { env });
+  const exporter = createExporter(config.telemetry, { env, servers: serversOf(config.members) });
   const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
   const stages: Stages = {
     admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),

@@ -35,7 +35,7 @@ export interface Member<P extends Place = Place> {
   /** Roles it fills: `small`, `large`, `draft`, `guard`, `embed`, `judge` or a name of your own. */
   readonly roles: readonly string[];
   readonly model: Model<P>;
-  /** Name under which its maker lists it, such as `gpt-4.1-mini`, for the built-in prices. Default: the id. */
+  /** Name under which its maker lists it, such as `gpt-4.1-mini`, for traces and the built-in prices; the file's, where it has one. Default: the id. */
   readonly modelName?: string;
   /** Absent: the built-in price of `modelName` in the cloud, else free (own hardware). */
   readonly price?: Price;

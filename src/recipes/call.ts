@@ -127,7 +127,7 @@ export class CallStream extends Pulled<Part> {
     const { member, signal, purpose, sampling } = this.#plan;
     const { model } = member;
     if (signal.aborted) throw reasonOf(signal);
-    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place });
+    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place, model: member.modelName });
     this.#span = span;
     span.set(purpose === undefined ? { engine: model.engine } : { engine: model.engine, purpose });
     this.#reservation = this.#plan.reserve();
@@ -174,7 +174,7 @@ export class CallStream extends Pulled<Part> {
   #finish(part: Extract<ModelPart, { type: 'finish' }>): IteratorYieldResult<Part> {
     const { answer } = this.#context;
     const member = this.#plan.member.id;
-    if (part.correct !== undefined) this.#span?.set({ correct: part.correct });
+    this.#span?.set(part.correct === undefined ? { finishReason: part.reason } : { finishReason: part.reason, correct: part.correct });
     this.#settle(part.usage, part.bytesUp, part.bytesDown, 'ok');
     this.#context.breakers.succeeded(member);
     this.#close();

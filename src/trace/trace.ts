@@ -48,7 +48,7 @@ export interface SpanRecord {
   readonly endMs: number;
   readonly member?: string;
   readonly place?: string;
-  /** Model name that answered. */
+  /** Name of the member's model: what its server calls it, or the name of its file. */
   readonly model?: string;
   /** Milliseconds to the first part of a call. */
   readonly firstPartMs?: number;
@@ -105,7 +105,7 @@ export interface Span {
 export interface SpanFields {
   readonly member?: string;
   readonly place?: string;
-  readonly model?: string;
+  readonly model?: string | undefined;
 }
 
 const none: CallUsage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0, costUsd: 0, energyJ: 0, energySource: 'unknown', bytesUp: 0, bytesDown: 0 };
