@@ -99,7 +99,8 @@ export class EventStream {
       const done = (): void => {
         response.off('drain', done);
         response.off('close', done);
-        socket?.setTimeout(0);
+        // After the end the time is that of an idle connection, and Node's.
+        if (!this.#ended) socket?.setTimeout(0);
         this.#drain = this.#resume = undefined;
         resolve();
       };
