@@ -153,6 +153,7 @@ const gateway = z
     bodyBytesMax: z.number().int().min(1_024).max(268_435_456).default(8_388_608).describe('Size of a request body. Bytes.'),
     headerBytesMax: z.number().int().min(1_024).max(1_048_576).default(16_384).describe('Size of the request headers. Bytes.'),
     requestTimeoutMs: ms(30_000, 'Time for the client to finish sending its request.'),
+    writeTimeoutMs: ms(30_000, 'Time that a client may take nothing of its answer before it is disconnected.'),
     idleTimeoutMs: ms(72_000, 'Time that an idle connection is kept.'),
     shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish when the gateway stops.'),
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),
@@ -160,6 +161,10 @@ const gateway = z
       .union([z.literal('auto'), z.number().int().min(1).max(64)])
       .default(1)
       .describe('Threads that answer requests, all on one port (Linux; no member may run in this process, nor the store lie in memory). Each takes some 100 MB under load. `auto`: one a core, at most 4, or 1 where several cannot work.'),
+    hosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Names (header Host, without port) under which a gateway without keys may be called, beside localhost, 127.0.0.1, [::1] and gateway.host; "*" for any. Others are refused, so that no web page reaches it under a name of its own (DNS rebinding).'),
     corsOrigins: z.array(z.string()).default([]).describe('Origins of browsers that may call; "*" for any.'),
   })
   .describe('The HTTP server.');
@@ -225,7 +230,7 @@ const telemetry = z
 export const configSchema = z.strictObject({
   members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair. Where `small` and `large` are the bundled models, `cascade` begins with the threshold that was chosen on their development tasks (min-probability, 0.78).'),
   defaultModel: z.string().default('tandem/auto').describe('Model id for requests that name no model.'),
-  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
+  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them. Not ids of recipes or members.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
   routers: z.record(name, z.string()).default({}).describe('Trained routers for the recipe "route": a name and the path of a file by `tandem train router`, relative to the configuration.'),
   cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors, stages): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),

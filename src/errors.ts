@@ -64,6 +64,7 @@ export const catalogue = {
   // who sent it, and how much
   key_missing: entry(401, 'authentication_error', false, 'The gateway asks for a key and none was sent.', 'Send the header authorization: Bearer <key>.'),
   key_invalid: entry(401, 'authentication_error', false, 'The key is not one of the gateway.', 'Check the key, or add it under gateway.keys.'),
+  host_refused: entry(403, 'permission_error', false, 'A gateway without keys was called under a name that is not its own.', 'Call it as localhost or 127.0.0.1, name the host under gateway.hosts, or set gateway.keys.'),
   key_forbidden: entry(403, 'permission_error', false, 'The key may not use this recipe or member.', 'Ask for a key whose models list holds it.'),
   rate_limited: entry(429, 'rate_limit_error', true, 'The key has used up its requests or tokens of this minute.', 'Wait as long as the header retry-after says.'),
   budget_exhausted: entry(429, 'insufficient_quota', false, 'The key or the request has used up the money it may spend.', 'Raise the limit, or wait until the next budget period.'),

@@ -44,7 +44,7 @@ export interface ToolCall<T extends string = string> {
 /** A picture, sound or file in a message. Passed through to members that take it, never looked into. */
 export interface Attachment {
   readonly type: 'image_url' | 'input_audio' | 'file';
-  /** The part exactly as the caller sent it. */
+  /** The part as the caller sent it, without hints. */
   readonly value: { readonly [key: string]: unknown };
 }
 
@@ -162,7 +162,7 @@ export interface Received {
   readonly whole?: boolean;
   /** The key that the caller showed, if any. */
   readonly key: string | undefined;
-  /** The caller's own end-user id, for limits and traces. */
+  /** The caller's own end-user id; the trace keeps a mark of it (`policy/end-user.ts`). */
   readonly user?: string;
 }
 
@@ -212,7 +212,15 @@ export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
 /** A piece of an answer. `answer` is the index of the answer (0 unless several were asked for). */
 export type Part =
-  | { readonly type: 'text'; readonly answer: number; readonly member: string; readonly delta: string; readonly tokens?: readonly EmittedToken[] }
+  | {
+      readonly type: 'text';
+      readonly answer: number;
+      readonly member: string;
+      readonly delta: string;
+      readonly tokens?: readonly EmittedToken[];
+      /** The text says that the model will not answer; only servers that tell it apart mark it. */
+      readonly refusal?: true;
+    }
   | { readonly type: 'reasoning'; readonly answer: number; readonly member: string; readonly delta: string }
   | {
       readonly type: 'tool-call';

@@ -12,8 +12,10 @@ import type { Span, Trace } from './trace/trace.ts';
 /** What surrounds a request on its way. */
 export interface Journey {
   readonly trace: Trace;
-  /** Aborted when the client goes away or the time is up. */
+  /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
+  /** Called when the time of the request is up, for those who wait for something else than its next part, which would tell them. */
+  onTimeUp?: (() => void) | undefined;
 }
 
 /** The stages, each a function from one state to the next. */

@@ -4,6 +4,7 @@
  * Each engine is imported only when a member needs it. If one member cannot be opened, the others are closed again and
  * the error names the member.
  */
+import { basename } from 'node:path';
 import type { Config, MemberConfig } from '../config.ts';
 import { TandemError } from '../errors.ts';
 import type { EngineContext } from './context.ts';
@@ -26,6 +27,17 @@ export async function openTeam(members: Config['members'], context: EngineContex
     throw new TandemError(error.code, { message: `members.${id}: ${error.message}`, param: `members.${id}`, member: id, cause: error.cause ?? error });
   }
   return new Team(entries.map(([id, settings], index) => memberOf(id, settings, (opened[index] as PromiseFulfilledResult<Model>).value)));
+}
+
+/** Where the servers of members are, by member id; nothing for those in this process or behind a library. */
+export function serversOf(members: Config['members']): ReadonlyMap<string, { readonly address: string; readonly port: number }> {
+  return new Map(
+    Object.entries(members).flatMap(([id, settings]) => {
+      if (settings.engine !== 'openai') return [];
+      const { hostname, port, protocol } = new URL(settings.baseUrl);
+      return [[id, { address: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }] as const];
+    }),
+  );
 }
 
 /** Opens one model with the engine that its settings name. */
@@ -62,7 +74,7 @@ export function memberOf(id: string, settings: MemberConfig, model: Model): AnyM
 function modelNameOf(settings: MemberConfig): string | undefined {
   if (settings.engine === 'openai') return settings.model;
   if (settings.engine === 'ai-sdk' && 'modelId' in settings.model && typeof settings.model.modelId === 'string') return settings.model.modelId;
-  return undefined;
+  return settings.engine === 'llama' || settings.engine === 'static' ? basename(settings.file) : undefined;
 }
 
 function priceOf(price: NonNullable<MemberConfig['price']>): NonNullable<AnyMember['price']> {

@@ -80,7 +80,7 @@ export interface TokenUsage {
 
 /** A piece of a model's answer. Exactly one `finish` comes last, unless the call throws. */
 export type ModelPart =
-  | { readonly type: 'text'; readonly delta: string; readonly tokens?: readonly EmittedToken[] }
+  | { readonly type: 'text'; readonly delta: string; readonly tokens?: readonly EmittedToken[]; readonly refusal?: true }
   | { readonly type: 'reasoning'; readonly delta: string }
   | { readonly type: 'tool-call'; readonly call: number; readonly id?: string; readonly name?: string; readonly argumentsDelta: string }
   | {

@@ -74,6 +74,7 @@ test('models: default, aliases of aliases, unknown; keys may be bound to some', 
   const identity = admission.identify('k');
   assert.deepEqual(['gpt-4o', 'small', 'large'].map((id) => identity.mayUse(id)), [true, true, false]);
   assert.equal((await bench({ defaultModel: 'tandem/cascade' }).admit({ model: '' })).model, 'tandem/cascade');
+  for (const taken of ['small', 'tandem/cascade', 'tandem/embed']) assert.throws(() => bench({ aliases: { [taken]: 'large' } }), failing('config_invalid', ({ param }) => param === `aliases.${taken}`));
   assert.throws(() => bench({ aliases: { a: 'nobody' } }), failing('config_invalid', ({ param }) => param === 'aliases.a'));
   assert.throws(() => bench({ aliases: { a: 'b', b: 'a' } }), failing('config_invalid'));
   assert.throws(() => bench({ defaultModel: 'nobody' }), failing('config_invalid', ({ param }) => param === 'defaultModel'));

@@ -1,9 +1,9 @@
 /** From the model id that was asked for to the one that answers: aliases, the default, and whether it exists at all. */
 import type { Config, ConfigMistake } from '../config.ts';
 import { fail } from '../errors.ts';
+import { embedModelId } from '../models/team.ts';
 
-/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
-export const embedModelId = 'tandem/embed';
+export { embedModelId } from '../models/team.ts';
 
 /** Aliases may lead to aliases, this often. */
 const stepsMax = 8;
@@ -28,15 +28,24 @@ export class ModelNames {
       { path: 'defaultModel', asked: this.#defaultModel, named: this.#defaultModel },
       ...keys.flatMap(({ models = [] }, key) => models.map((asked, index) => ({ path: `gateway.keys[${key}].models[${index}]`, asked, named: asked }))),
     ];
-    return named
-      .filter(({ asked }) => this.#find(asked) === undefined)
-      .map(({ path, named }) => ({ path, expected: 'the id of a recipe or member', got: this.#aliases.has(named) ? 'an alias that leads to none' : 'one that does not exist' }));
+    const taken = Array.from(this.#aliases.keys()).filter((alias) => this.#known.has(alias));
+    return [
+      ...taken.map((alias) => ({ path: `aliases.${alias}`, expected: 'an id of its own', got: 'that of a recipe or member' })),
+      ...named
+        .filter(({ asked }) => this.#find(asked) === undefined)
+        .map(({ path, named }) => ({ path, expected: 'the id of a recipe or member', got: this.#aliases.has(named) ? 'an alias that leads to none' : 'one that does not exist' })),
+    ];
   }
 
   /** The id that answers. @param asked empty for the default @throws {TandemError} model_not_found */
   resolve(asked: string): string {
     const found = this.#find(asked === '' ? this.#defaultModel : asked);
     return found ?? fail('model_not_found', { message: 'No recipe or member of this gateway has the model id that was asked for.', param: 'model' });
+  }
+
+  /** Whether an id is that of a recipe, a member or an alias, or empty. */
+  knows(id: string): boolean {
+    return this.#known.has(id) || this.#aliases.has(id) || id === '';
   }
 
   #find(asked: string): string | undefined {

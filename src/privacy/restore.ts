@@ -52,7 +52,7 @@ class Restoring implements Passage<Part, Part> {
   }
 }
 
-/** Text and reasoning are flushed when the other, or a tool call, begins; tool calls, which may alternate, at the end. */
+/** Text, refusal and reasoning are flushed when another of them, or a tool call, begins; tool calls, which may alternate, at the end. */
 class AnswerState {
   private readonly vault: Vault;
   private readonly json: boolean;
@@ -66,7 +66,7 @@ class AnswerState {
 
   /** Whether this part alone goes on, as it is; else writes what may go on now that it has come. */
   passes(part: ContentPart, out: Part[]): boolean {
-    const key = part.type === 'tool-call' ? part.call : part.type;
+    const key = part.type === 'tool-call' ? part.call : part.type === 'text' && part.refusal === true ? 'refusal' : part.type;
     let channel = this.channels.get(key);
     if (channel === undefined) this.channels.set(key, (channel = new Channel(this.vault, part.type === 'tool-call' || (part.type === 'text' && this.json))));
     if (this.speaking !== undefined && this.speaking !== channel) out.push(...this.speaking.flush());

@@ -132,7 +132,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
     const { member, signal, purpose, sampling } = this.#plan;
     const { model } = member;
     if (signal.aborted) throw reasonOf(signal);
-    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place });
+    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place, model: member.modelName });
     this.#span = span;
     span.set(purpose === undefined ? { engine: model.engine } : { engine: model.engine, purpose });
     this.#reservation = this.#plan.reserve();
@@ -163,6 +163,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
         const { delta, tokens } = part;
         this.#characters += delta.length;
         this.#tokens += tokens === undefined ? delta.length / 4 : tokens.length;
+        if (part.refusal === true) return { done: false, value: { ...part, answer, member } };
         return { done: false, value: tokens === undefined ? { type: 'text', answer, member, delta } : { type: 'text', answer, member, delta, tokens } };
       }
       case 'reasoning':
@@ -178,7 +179,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
   #finish(part: Extract<ModelPart, { type: 'finish' }>): IteratorYieldResult<Part> {
     const { answer } = this.#context;
     const member = this.#plan.member.id;
-    if (part.correct !== undefined) this.#span?.set({ correct: part.correct });
+    this.#span?.set(part.correct === undefined ? { finishReason: part.reason } : { finishReason: part.reason, correct: part.correct });
     this.#settle(part.usage, part.bytesUp, part.bytesDown, part.usage.completionTokens, 'ok');
     this.#context.breakers.succeeded(member);
     this.#close();

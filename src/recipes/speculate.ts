@@ -66,7 +66,7 @@ async function* drafted(prompt: Veiled, target: AnyMember, drafter: AnyMember, s
   const args: SpeculateArgs = { ...(await answerArgs(prompt, target, sampling, call.signal)), draft: { tokensMax: draftTokensMax, confidenceMin } };
   if (call.traffic !== undefined) call.traffic.work = 'seen';
   const startedMs = context.clock.monotonicMs();
-  const span = context.span.child(`call ${drafter.id}`, 'call', { member: drafter.id, place: drafter.model.place });
+  const span = context.span.child(`call ${drafter.id}`, 'call', { member: drafter.id, place: drafter.model.place, model: drafter.modelName });
   span.set({ purpose: 'draft' });
   const seed = sampling.seed ?? Math.floor(context.random.next() * 2 ** 31);
   try {

@@ -191,12 +191,16 @@ export function selectTrace(id: string): Query {
 export function selectSummaries(query: TraceQuery): Query {
   const conditions: string[] = [];
   const values: SqlValue[] = [];
-  const where = (condition: string, value: SqlValue | undefined): void => {
-    if (value === undefined) return;
+  const where = (condition: string, ...given: readonly (SqlValue | undefined)[]): void => {
+    const known = given.filter((value) => value !== undefined);
+    if (known.length < given.length) return;
     conditions.push(condition);
-    values.push(value);
+    values.push(...known);
   };
-  where('started_at_ms < ?', query.beforeMs === undefined ? undefined : Math.ceil(query.beforeMs));
+  const { beforeMs, beforeId } = query;
+  const before = beforeMs === undefined ? undefined : Math.ceil(beforeMs);
+  where(beforeId === undefined ? 'started_at_ms < ?' : 'started_at_ms <= ?', before);
+  where('(started_at_ms < ? OR id < ?)', before, beforeId === undefined ? undefined : plain(beforeId));
   where('caller = ?', query.caller === undefined ? undefined : plain(query.caller));
   where('recipe = ?', query.recipe === undefined ? undefined : plain(query.recipe));
   where('outcome = ?', query.outcome === undefined ? undefined : plain(query.outcome));

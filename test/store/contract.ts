@@ -105,6 +105,24 @@ export async function storeContract(t: TestContext, fresh: () => Promise<Open>):
     await store.close();
   });
 
+  await t.test('pages through traces of one millisecond without losing any', async () => {
+    const store = await (await fresh())();
+    for (let n = 0; n < 7; n++) store.writeTrace(sampleTrace(n, { startedAtMs: nowMs + (n < 5 ? 1 : 2), caller: n === 3 ? 'bob' : 'alice' }));
+    const pages = async (caller: object): Promise<string[][]> => {
+      const found: string[][] = [];
+      for (let last: object = {}; ; ) {
+        const page = await store.listTraces({ limit: 2, ...caller, ...last });
+        const end = page.at(-1);
+        if (end === undefined) return found;
+        found.push(page.map(({ id }) => String(parseInt(id, 16))));
+        last = { beforeMs: end.startedAtMs, beforeId: end.id };
+      }
+    };
+    assert.deepEqual(await pages({}), [['6', '5'], ['4', '3'], ['2', '1'], ['0']]);
+    assert.deepEqual(await pages({ caller: 'alice' }), [['6', '5'], ['4', '2'], ['1', '0']]);
+    await store.close();
+  });
+
   await t.test('sums what a caller spent since a time', async () => {
     const store = await (await fresh())();
     for (let n = 0; n < 8; n++) store.writeTrace(sampleTrace(n, { caller: n < 6 ? 'alice' : 'bob' }));

@@ -27,6 +27,13 @@ test('reads reasoning under both of its names', () => {
   assert.deepEqual(parts.map((part) => ('delta' in part ? [part.type, part.delta] : part.type)), [['reasoning', 'hm'], ['text', 'so'], ['reasoning', 'ah'], 'finish']);
 });
 
+test('a refusal is text that says so, and stays apart from the content', () => {
+  const streamed = read(delta({ role: 'assistant', content: '', refusal: null }), delta({ refusal: 'I ' }), delta({ refusal: 'cannot.' }), delta({}, 'stop'), '[DONE]');
+  assert.deepEqual(streamed.slice(0, -1), [{ type: 'text', delta: 'I ', refusal: true }, { type: 'text', delta: 'cannot.', refusal: true }]);
+  const both = read(delta({ content: 'Well. ', refusal: 'No.' }, 'stop'));
+  assert.deepEqual(both.slice(0, -1), [{ type: 'text', delta: 'Well. ' }, { type: 'text', delta: 'No.', refusal: true }]);
+});
+
 test('joins log-probabilities of chat and of plain completions', () => {
   const token = { token: 'a', logprob: -0.5, bytes: [97], top_logprobs: [{ token: 'a', logprob: -0.5 }, { token: 'b', logprob: -1 }] };
   const chat = read(delta({ content: 'a' }, null, { logprobs: { content: [token] } }), delta({ content: 'a' }, null, { logprobs: { content: [token] } }), '[DONE]');

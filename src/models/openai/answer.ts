@@ -126,7 +126,12 @@ export class AnswerReader {
       this.#characters += reasoning.length;
       out.push({ type: 'reasoning', delta: reasoning });
     }
-    this.#say(typeof message.refusal === 'string' && message.refusal !== '' ? message.refusal : message.content, choice, out);
+    this.#say(message.content, choice, out);
+    if (typeof message.refusal === 'string' && message.refusal !== '') {
+      this.flush(out);
+      this.#characters += message.refusal.length;
+      out.push({ type: 'text', delta: message.refusal, refusal: true });
+    }
     if (!Array.isArray(message.tool_calls)) return;
     this.flush(out);
     for (const call of message.tool_calls as readonly WireToolCall[]) this.#toolCall(call, out);

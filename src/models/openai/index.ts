@@ -32,11 +32,22 @@ const REPLY_BYTES_MAX = 268_435_456;
 /** How much of an error reply is read. Bytes. */
 const ERROR_BYTES_MAX = 65_536;
 
+/** What the model is asked, with what only some servers know. */
+export interface OpenAiRequest<P extends Place> extends GenerateRequest<P> {
+  /** More fields of the body. Default: none. */
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+/** A model behind an OpenAI-compatible server. */
+export interface OpenAiCompatible<P extends Place = Place> extends Model<P> {
+  generate(request: OpenAiRequest<P>, call: Call): AsyncIterable<ModelPart>;
+}
+
 /**
  * Opens a model behind an OpenAI-compatible server. Nothing is sent until the first call.
  * @throws {TandemError} config_invalid when the variable of the key is not set, or a header cannot be sent
  */
-export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<Model> {
+export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<OpenAiCompatible> {
   const key = settings.apiKeyEnv === undefined ? undefined : ctx.env[settings.apiKeyEnv];
   if (settings.apiKeyEnv !== undefined && (key === undefined || key === '')) {
     fail('config_invalid', { message: `members.${id}.apiKeyEnv: expected the name of an environment variable that holds the key, got one that is not set.`, param: `members.${id}.apiKeyEnv`, member: id });
@@ -46,7 +57,7 @@ export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx:
   return new OpenAiModel(id, settings.place, settings, transport, ctx);
 }
 
-class OpenAiModel<P extends Place> implements Model<P> {
+class OpenAiModel<P extends Place> implements OpenAiCompatible<P> {
   readonly id: string;
   readonly engine = 'openai';
   readonly place: P;
@@ -68,12 +79,12 @@ class OpenAiModel<P extends Place> implements Model<P> {
     if (settings.embeddings) this.embed = (request, call) => this.#embed(request, call);
   }
 
-  generate(request: GenerateRequest<P>, call: Call): AsyncIterable<ModelPart> {
+  generate(request: OpenAiRequest<P>, call: Call): AsyncIterable<ModelPart> {
     return call.whole === true ? new WholeAnswer(() => this.#answer(request, call)) : new Flattened(this.#stream(request, call));
   }
 
   /** The whole answer, fetched in one piece. */
-  async #answer(request: GenerateRequest<P>, call: Call): Promise<Answer> {
+  async #answer(request: OpenAiRequest<P>, call: Call): Promise<Answer> {
     const wire = this.#answerRequest(request);
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
@@ -103,9 +114,11 @@ class OpenAiModel<P extends Place> implements Model<P> {
     }
   }
 
-  #answerRequest({ adapter, prompt, sampling }: GenerateRequest<P>): WireRequest {
+  #answerRequest({ adapter, prompt, sampling, more }: OpenAiRequest<P>): WireRequest {
     if (adapter !== undefined) fail('ability_missing', { message: `Member "${this.id}" has no adapters.`, member: this.id });
-    return answerRequest(this.id, this.#settings, prompt, sampling);
+    const wire = answerRequest(this.id, this.#settings, prompt, sampling);
+    if (more !== undefined) Object.assign(wire.fields, more);
+    return wire;
   }
 
   #reader({ prompt }: GenerateRequest<P>): AnswerReader {
@@ -113,7 +126,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   /** The parts of an answer as they come, those together that came together. */
-  async *#stream(request: GenerateRequest<P>, call: Call): AsyncGenerator<readonly ModelPart[], void, undefined> {
+  async *#stream(request: OpenAiRequest<P>, call: Call): AsyncGenerator<readonly ModelPart[], void, undefined> {
     const wire = this.#answerRequest(request);
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
     const body = JSON.stringify(wire.fields);
