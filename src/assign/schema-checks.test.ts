@@ -50,6 +50,22 @@ test('verdicts, with the expressions of ECMA-262', async () => {
   assert.deepEqual(await Promise.all(['"Rome"', '1', '"xy"'].map((name) => checks.check(city, `{"city":${name}}`))), ['satisfied', 'violated', 'violated']);
 });
 
+test('plain schemas are checked in place, by the dialect that they name', async () => {
+  const checks = new SchemaChecks(new HandClock(), 0); // whatever is asked of the process has no time
+  const pair = [{ type: 'string' }, { type: 'number' }];
+  const cases: [JsonSchema, string, string][] = [
+    [{ type: 'object', properties: { n: { type: 'integer', minimum: 3 } }, required: ['n'] }, '{"n":2}', 'violated'],
+    [{ type: 'object', properties: { n: { type: 'integer', minimum: 3 } }, required: ['n'] }, '{"n":3}', 'satisfied'],
+    [{ $schema: 'https://json-schema.org/draft/2020-12/schema', prefixItems: pair }, '[1, "a"]', 'violated'],
+    [{ $schema: 'https://json-schema.org/draft/2020-12/schema', prefixItems: pair }, '["a", 1]', 'satisfied'],
+    [{ $schema: 'http://json-schema.org/draft-07/schema#', items: pair }, '[1, "a"]', 'violated'],
+    [{ items: pair }, '["a", 1]', 'satisfied'],
+    [{ $schema: 'https://json-schema.org/draft/2019-09/schema', dependentRequired: { a: ['b'] } }, '{"a":1}', 'violated'],
+    [{ uniqueItems: true }, '[1, 1]', 'undecided'],
+  ];
+  for (const [schema, json, verdict] of cases) assert.equal(await checks.check(schema, json), verdict, JSON.stringify(schema));
+});
+
 test('a check that takes too long is given up; the event loop turns, and those behind it are answered', async () => {
   const checks = new SchemaChecks(new HandClock(), limitMs);
   for (const [schema, json] of [[backtracking, never], [doubling('allOf', 1), '"a"'], [doubling('anyOf', 9), '"a"']] as const) {

@@ -1,7 +1,7 @@
 /**
  * Whether JSON satisfies a caller's schema. A schema can ask for any amount of work and memory (an expression that backtracks for years,
- * references that double at every step), so checks are made in a process of their own, one after the other: each has its
- * time, and one that takes too much memory ends that process and no other.
+ * references that double at every step), so what is not plainly bounded is checked in a process of its own, one check after the other: each has its
+ * time, and one that takes too much memory ends that process and no other. Most schemas are plain, and are checked in place.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,13 @@ export const checkMsMax = 1_000;
 /** Memory of the process for what lives on, in MiB. */
 const heapMiB = 128;
 
+/** Keywords that may ask for more than one visit of each place of the JSON by each place of the schema. */
+const unbounded = /"(?:pattern|patternProperties|\$ref|\$dynamicRef|\$recursiveRef|uniqueItems)"/;
+
+/** Up to so many characters of schema and JSON, a check by plain keywords takes some ten milliseconds at most. */
+const plainSchemaMax = 8_192;
+const plainJsonMax = 65_536;
+
 interface Waiting {
   readonly schema: string;
   readonly json: string;
@@ -26,7 +33,7 @@ interface Waiting {
   dueMs: number | undefined;
 }
 
-/** Checks. The process behind them starts with the first one, and keeps ours alive only while something is asked of it. */
+/** Checks. The process behind them starts with the first that needs it, and keeps ours alive only while something is asked of it. */
 export class SchemaChecks {
   readonly #clock: Clock;
   readonly #limitMs: number;
@@ -42,9 +49,17 @@ export class SchemaChecks {
   }
 
   /** Whether JSON satisfies a schema; a schema that cannot be compiled is satisfied by everything. @param json a text that is valid JSON */
-  check(schema: JsonSchema, json: string): Promise<SchemaVerdict> {
+  async check(schema: JsonSchema, json: string): Promise<SchemaVerdict> {
+    const text = JSON.stringify(schema);
+    if (text.length > plainSchemaMax || json.length > plainJsonMax || unbounded.test(text)) return this.#ask(text, json);
+    const { checkOf } = await import('./schema-compiler.ts');
+    const check = checkOf(text);
+    return check === null || check(JSON.parse(json)) ? 'satisfied' : 'violated';
+  }
+
+  #ask(schema: string, json: string): Promise<SchemaVerdict> {
     return new Promise((resolve) => {
-      const waiting: Waiting = { schema: JSON.stringify(schema), json, resolve, dueMs: undefined };
+      const waiting: Waiting = { schema, json, resolve, dueMs: undefined };
       if (this.#ready) waiting.dueMs = this.#clock.monotonicMs() + this.#limitMs;
       if (this.#waiting.push(waiting) > 1) return;
       if (this.#process === undefined) this.#start();

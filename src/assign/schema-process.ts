@@ -3,7 +3,7 @@
  * order. It ends with its parent, and holds nothing that a schema could want.
  */
 import { Script } from 'node:vm';
-import { Ajv } from 'ajv';
+import { checkOf } from './schema-compiler.ts';
 
 /** What the process is asked: both as JSON text. */
 export interface SchemaQuestion {
@@ -15,36 +15,6 @@ export interface SchemaQuestion {
 
 /** What the process says: that it takes questions, and an answer to each. */
 export type SchemaReply = 'ready' | 'satisfied' | 'violated' | 'undecided';
-
-type Check = (value: unknown) => boolean;
-
-/** Schemas that are kept compiled, and how long they may be, in characters: as much as the memory holds with ease. */
-const keptMax = 32;
-const keptCharactersMax = 65_536;
-
-/** Compiled schemas by their text, the one used last at the end; null for one that cannot be compiled. */
-const compiled = new Map<string, Check | null>();
-
-function checkOf(schema: string): Check | null {
-  const known = compiled.get(schema);
-  const check = known === undefined ? compile(schema) : known;
-  if (schema.length > keptCharactersMax) return check;
-  compiled.delete(schema);
-  compiled.set(schema, check);
-  for (const oldest of compiled.keys()) {
-    if (compiled.size <= keptMax) break;
-    compiled.delete(oldest);
-  }
-  return check;
-}
-
-function compile(schema: string): Check | null {
-  try {
-    return new Ajv({ strict: false, validateFormats: false, logger: false }).compile(JSON.parse(schema)) as Check;
-  } catch {
-    return null;
-  }
-}
 
 function answer({ schema, json }: SchemaQuestion): SchemaReply {
   const check = checkOf(schema);
