@@ -20,7 +20,7 @@ import { plainSettings } from '../src/decoding/settings.ts';
 import { defaultThreads } from '../src/models/llama/model-file.ts';
 import type { Model } from '../src/models/port.ts';
 import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './engine/members.ts';
-import { inTurn, turnMs } from './engine/in-turn.ts';
+import { inTurn, uninterrupted } from './engine/in-turn.ts';
 import { ownRepetitions, ownSpeed, startOwnDecoding } from './engine/own-speed.ts';
 import { Peers } from './engine/peers.ts';
 import { quantile } from './gateway/load.ts';
@@ -59,7 +59,7 @@ function promptSpeeds(file: string, threads: number, peers: Peers | undefined): 
 
 /** Decoding: a fresh pair of processes each time, in turn. The medians of the repetitions that were not interrupted are compared. */
 async function decodeSpeeds(file: string, threads: number, peers: Peers | undefined): Promise<{ decode: number; decodeRatio: number | null }> {
-  const speedOf = (ms: readonly number[]): number => (1000 * decodeTokens) / median(ms.filter((one) => one < turnMs));
+  const speedOf = (ms: readonly number[]): number => (1000 * decodeTokens) / median(uninterrupted(ms));
   if (peers === undefined) return { decode: ownSpeed(file, threads, 0, decodeTokens, repetitions).decode, decodeRatio: null };
   const own: number[] = [];
   const ratios: number[] = [];

@@ -3,6 +3,7 @@
  *
  * Gives a stream of parts and, once read, the whole answer. What the gateway does over HTTP, without HTTP.
  */
+import { fail } from './errors.ts';
 import type { FinishReason, Message, Part, Policy, Prompt, Received, Sampling, ToolCall } from './exchange.ts';
 import type { Runtime } from './tandem.ts';
 import type { CallUsage, Decision } from './trace/trace.ts';
@@ -35,6 +36,8 @@ export interface FullAnswer {
   readonly decisions: readonly Decision[];
 }
 
+const optionNames: { readonly [K in keyof AskOptions]-?: true } = { model: true, sampling: true, policy: true, knobs: true, tools: true, signal: true, onPart: true };
+
 /**
  * Asks, and resolves with the whole answer.
  * @param runtime from `tandem()`
@@ -42,6 +45,9 @@ export interface FullAnswer {
  * @throws {TandemError} any code of the catalogue
  */
 export async function ask(runtime: Runtime, question: string | readonly Message[], options: AskOptions = {}): Promise<FullAnswer> {
+  for (const name in options) {
+    if (!Object.hasOwn(optionNames, name)) fail('parameter_unknown', { message: `ask takes no option "${name.slice(0, 64)}"; it takes ${Object.keys(optionNames).join(', ')}.`, param: name.slice(0, 64) });
+  }
   const received: Received = {
     surface: 'library',
     model: options.model ?? runtime.config.defaultModel,

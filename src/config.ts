@@ -5,10 +5,12 @@
  * its path, what was expected and what came. `docs/configuration.md` is made from this file (`npm run docs`).
  */
 import { z } from 'zod';
+import { mistakesOf } from './config-mistakes.ts';
 import { fail } from './errors.ts';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9._:-]{0,63}$/i, 'letters, digits, ".", "_", ":", "-", at most 64');
 const role = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-"');
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable: letters, digits, "_"');
 const place = z.enum(['device', 'edge', 'cloud']);
 const ms = (fallback: number, about: string): z.ZodDefault<z.ZodNumber> => z.number().int().min(1).max(86_400_000).default(fallback).describe(`${about} Milliseconds.`);
 
@@ -19,7 +21,7 @@ const price = z
     outputUsdPerMillionTokens: z.number().min(0).describe('Dollars a million answer tokens.'),
     asOf: z.iso.date().describe('Date on which the price was read.'),
   })
-  .describe('Price of the member. Default: looked up in the built-in price table by model name, else free on device and edge, and unknown in the cloud.');
+  .describe('Price of the member. Default: free on device and edge; in the cloud the built-in list price of its model name, and not known where that is not listed. A member whose price is not known is refused where dollars are limited.');
 
 const energy = z
   .strictObject({
@@ -28,6 +30,14 @@ const energy = z
     source: z.string().min(1).describe('Where the figures come from.'),
   })
   .describe('Energy profile, used where energy cannot be measured. Default: a stated profile by place.');
+
+const attachmentTokensMax = z
+  .number()
+  .int()
+  .min(1)
+  .max(100_000_000)
+  .optional()
+  .describe('Prompt tokens that one picture, sound or file comes to at most; set aside for each where dollars are limited. Default: 49152 for a picture; sounds and files have no bound, and are refused where dollars are limited.');
 
 const common = {
   roles: z.array(role).min(1).optional().describe('Roles that the member fills. Default: its own name.'),
@@ -66,7 +76,7 @@ const openai = z
     baseUrl: z.url({ protocol: /^https?$/ }).describe('Address of the server up to and including /v1.'),
     model: z.string().min(1).describe('Model name that the server knows.'),
     place: place.default('cloud').describe('Who can read what reaches the server.'),
-    apiKeyEnv: z.string().min(1).optional().describe('Environment variable that holds the API key.'),
+    apiKeyEnv: variable.optional().describe('Environment variable that holds the API key.'),
     headers: z.record(z.string(), z.string()).default({}).describe('Headers to send with each request. Not for secrets.'),
     contextTokensMax: z.number().int().min(64).optional().describe('Prompt and answer tokens together. Default: unknown, the server decides.'),
     logprobs: z.boolean().default(false).describe('The server reports log-probabilities (level L1).'),
@@ -77,13 +87,15 @@ const openai = z
     jsonSchema: z.boolean().default(true).describe('The server enforces response_format json_schema.'),
     continuesPrefix: z.enum(['none', 'vllm', 'last-assistant']).default('none').describe('How the server continues a given prefix: vLLM\'s continue_final_message, or by ending the messages with an assistant message.'),
     attachments: z.boolean().default(false).describe('The model takes pictures, sound or files.'),
+    attachmentTokensMax,
     tokensMaxField: z.enum(['max_completion_tokens', 'max_tokens']).default('max_tokens').describe('Name of the field for the length limit.'),
     connectionsMax: z.number().int().min(1).max(4096).default(128).describe('Connections to the server.'),
     connectTimeoutMs: ms(5_000, 'Time to connect.'),
     firstTokenTimeoutMs: ms(60_000, 'Time to the first byte of the answer.'),
     betweenTokensTimeoutMs: ms(30_000, 'Time between two pieces of a streamed answer.'),
     totalTimeoutMs: ms(600_000, 'Time to the end of the answer.'),
-    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, while nothing of the answer has come and the failure is retryable.'),
+    retriesMax: z.number().int().min(0).max(10).default(2).describe('Retries, with jitter, where the server did nothing for the request: no connection, 408, 429, 5xx. A request that was sent and whose connection was lost is not sent again: it may have been read, and charged for.'),
+    retryAfterMsMax: ms(10_000, 'Time that a call waits at most because the server asks for it (Retry-After), all retries together. Where it asks for longer, or where another member can take over and it asks for more than a quarter of a second, the failure is handed on at once, with the time.'),
     ...common,
   })
   .describe('Any OpenAI-compatible server.');
@@ -95,6 +107,7 @@ const aiSdk = z
     place: place.default('cloud').describe('Who can read what reaches the model.'),
     contextTokensMax: z.number().int().min(64).optional().describe('Prompt and answer tokens together. Default: unknown.'),
     tools: z.boolean().default(true).describe('The model takes tools.'),
+    attachmentTokensMax,
     ...common,
   })
   .describe('A language model of the AI SDK.');
@@ -123,12 +136,12 @@ const member = z.discriminatedUnion('engine', [llama, openai, aiSdk, recorded, s
 
 const key = z.strictObject({
   name: name.describe('Name that traces and metrics show.'),
-  keyEnv: z.string().min(1).optional().describe('Environment variable that holds the key.'),
+  keyEnv: variable.optional().describe('Environment variable that holds the key.'),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits').optional().describe('SHA-256 of the key, instead of keyEnv.'),
   models: z.array(z.string()).optional().describe('Model ids that the key may use. Default: all.'),
   requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Default: unlimited.'),
   tokensPerMinute: z.number().int().min(1).optional().describe('Prompt and answer tokens in any 60 seconds. Default: unlimited.'),
-  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC). Default: unlimited.'),
+  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC); no request may cost more than is left of them. Default: unlimited.'),
   admin: z.boolean().default(false).describe('May read the traces of every key.'),
 });
 
@@ -140,6 +153,7 @@ const gateway = z
     bodyBytesMax: z.number().int().min(1_024).max(268_435_456).default(8_388_608).describe('Size of a request body. Bytes.'),
     headerBytesMax: z.number().int().min(1_024).max(1_048_576).default(16_384).describe('Size of the request headers. Bytes.'),
     requestTimeoutMs: ms(30_000, 'Time for the client to finish sending its request.'),
+    writeTimeoutMs: ms(30_000, 'Time that a client may take nothing of its answer before it is disconnected.'),
     idleTimeoutMs: ms(72_000, 'Time that an idle connection is kept.'),
     shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish when the gateway stops.'),
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),
@@ -147,6 +161,10 @@ const gateway = z
       .union([z.literal('auto'), z.number().int().min(1).max(64)])
       .default(1)
       .describe('Threads that answer requests, all on one port (Linux; no member may run in this process, nor the store lie in memory). Each takes some 100 MB under load. `auto`: one a core, at most 4, or 1 where several cannot work.'),
+    hosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Names (header Host, without port) under which a gateway without keys may be called, beside localhost, 127.0.0.1, [::1] and gateway.host; "*" for any. Others are refused, so that no web page reaches it under a name of its own (DNS rebinding).'),
     corsOrigins: z.array(z.string()).default([]).describe('Origins of browsers that may call; "*" for any.'),
   })
   .describe('The HTTP server.');
@@ -210,9 +228,9 @@ const telemetry = z
 
 /** The schema of `tandem.config.ts`. */
 export const configSchema = z.strictObject({
-  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair, with the cascade threshold that was chosen on its development tasks (min-probability, 0.78).'),
+  members: z.record(name, member).default({}).describe('The team, by member id. Default: the bundled pair. Where `small` and `large` are the bundled models, `cascade` begins with the threshold that was chosen on their development tasks (min-probability, 0.78).'),
   defaultModel: z.string().default('tandem/auto').describe('Model id for requests that name no model.'),
-  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them.'),
+  aliases: z.record(z.string(), z.string()).default({}).describe('Other model ids, such as "gpt-4o", and the id that answers for them. Not ids of recipes or members.'),
   recipes: z.record(name, z.record(z.string(), z.unknown())).default({}).describe('Defaults of recipe knobs, by recipe.'),
   routers: z.record(name, z.string()).default({}).describe('Trained routers for the recipe "route": a name and the path of a file by `tandem train router`, relative to the configuration.'),
   cascades: z.record(name, z.string()).default({}).describe('Files of the recipe "cascade" (trained cascades, scorers, detectors, stages): a name and the path of a file by `tandem bench cascade`, relative to the configuration.'),
@@ -233,13 +251,15 @@ export type Config = z.output<typeof configSchema>;
 export type MemberConfig = Config['members'][string];
 
 /** The bundled pair: what runs when no configuration exists; `bundled:nano` is there to be added. Two prompts at once, not four, since each keeps some 18 MB of cache. */
-export const bundledMembers: ConfigInput['members'] = {
+export const bundledMembers: NonNullable<ConfigInput['members']> = {
   small: { engine: 'llama', file: 'bundled:small', roles: ['small', 'draft'], embeddings: true, sequencesMax: 2 },
   large: { engine: 'llama', file: 'bundled:large', roles: ['large'], sequencesMax: 2 },
 };
 
 /** Recipe defaults that come with the bundled pair: chosen on the trainer's development tasks (`trainer/tandem_trainer/evaluate.py`), not on the held-out ones. */
 export const bundledRecipes: NonNullable<ConfigInput['recipes']> = { cascade: { test: 'min-probability', threshold: 0.78 } };
+
+export { pathText } from './config-mistakes.ts';
 
 /** Gives the configuration back, typed. For `tandem.config.ts`. */
 export function defineConfig(config: ConfigInput): ConfigInput {
@@ -260,14 +280,17 @@ export interface ConfigMistake {
 export function checkConfig(input: unknown): { readonly config?: Config; readonly mistakes: readonly ConfigMistake[] } {
   const result = configSchema.safeParse(input);
   if (!result.success) return { mistakes: result.error.issues.flatMap((issue) => mistakesOf(issue, input)) };
-  const config = Object.keys(result.data.members).length === 0 ? withBundledPair(result.data) : result.data;
+  const config = withBundledPair(result.data);
   const mistakes = rules(config);
   return mistakes.length === 0 ? { config, mistakes } : { mistakes };
 }
 
+/** The pair where no members are given, and what was chosen for it, where it is the pair, whoever wrote its members down. */
 function withBundledPair(config: Config): Config {
-  const { members } = configSchema.parse({ members: bundledMembers });
-  return { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } };
+  const members = Object.keys(config.members).length === 0 ? configSchema.parse({ members: bundledMembers }).members : config.members;
+  const { small, large } = members;
+  const isPair = small?.engine === 'llama' && small.file === 'bundled:small' && large?.engine === 'llama' && large.file === 'bundled:large';
+  return isPair ? { ...config, members, recipes: { ...bundledRecipes, ...config.recipes } } : config;
 }
 
 /** The configuration with its defaults. @throws {TandemError} config_invalid, with every mistake in the message */
@@ -286,7 +309,9 @@ function rules(config: Config): ConfigMistake[] {
   if (!loopback && config.gateway.keys.length === 0) {
     mistakes.push({ path: 'gateway.keys', expected: 'at least one key, since gateway.host is not a loopback address', got: 'none' });
   }
-  config.gateway.keys.forEach((entry, index) => {
+  config.gateway.keys.forEach((entry, index, all) => {
+    const namesake = all.findIndex(({ name }) => name === entry.name);
+    if (namesake !== index) mistakes.push({ path: `gateway.keys[${index}].name`, expected: 'a name of its own', got: `that of gateway.keys[${namesake}]` });
     if ((entry.keyEnv === undefined) === (entry.sha256 === undefined)) {
       mistakes.push({ path: `gateway.keys[${index}]`, expected: 'either keyEnv or sha256', got: entry.keyEnv === undefined ? 'neither' : 'both' });
     }
@@ -300,26 +325,4 @@ function rules(config: Config): ConfigMistake[] {
     mistakes.push({ path: 'policy.answerTokensDefault', expected: `at most policy.answerTokensMax (${config.policy.answerTokensMax})`, got: String(config.policy.answerTokensDefault) });
   }
   return mistakes;
-}
-
-function mistakesOf(issue: z.core.$ZodIssue, input: unknown): ConfigMistake[] {
-  const path = pathText(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((unknown) => ({ path: path === '' ? unknown : `${path}.${unknown}`, expected: 'no such setting', got: 'a value' }));
-  }
-  const value = issue.path.reduce<unknown>((at, step) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined), input);
-  return [{ path, expected: issue.message.replace(/^Invalid input: expected /, ''), got: shown(value) }];
-}
-
-/** A path as it would be written in code: `gateway.keys[0].name`. */
-export function pathText(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`), '');
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') return value.length > 40 ? `a text of ${value.length} characters` : `"${value}"`;
-  return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
 }

@@ -1,16 +1,26 @@
 /**
- * The way of an embedding request: the same admission, input guard and masking as any request, then one call to a member
- * that offers vectors. A cloud member sees masked texts only.
+ * The way of an embedding request: the stages of any request up to masking, then one call of a member that offers vectors, under the
+ * request's limits and in the books like any other. A cloud member sees masked texts only.
  */
 import { fail, TandemError } from './errors.ts';
-import type { MaskedText, Received } from './exchange.ts';
+import type { Policy, Received, Veiled } from './exchange.ts';
+import type { Embedded, TokenUsage } from './models/port.ts';
 import type { AnyMember, Team } from './models/team.ts';
 import { offers } from './models/team.ts';
+import { veil, type Journey, type Stages } from './pipeline.ts';
 import { embedModelId } from './policy/resolve-model.ts';
-import type { TokenUsage } from './models/port.ts';
-import type { Journey, Stages } from './pipeline.ts';
-import type { Meter } from './trace/index.ts';
+import { askVectors } from './recipes/ask-vectors.ts';
+import { Breakers } from './recipes/breakers.ts';
+import { Budget, type SharedPurse } from './recipes/budget.ts';
+import { reasonOf } from './recipes/call.ts';
+import { watchTime } from './recipes/deadline.ts';
+import { mayAnswer } from './recipes/kitchen.ts';
+import { Live } from './recipes/live.ts';
+import { Tally } from './recipes/tally.ts';
+import { Aborter, offAbort, onAbort } from './system/abort.ts';
 import type { Clock } from './system/clock.ts';
+import { Deadlines } from './system/deadlines.ts';
+import type { Meter } from './trace/index.ts';
 
 /** What is to be embedded. */
 export interface EmbeddingRequest {
@@ -36,73 +46,102 @@ export interface EmbeddingAnswer {
   readonly costUsd: number;
 }
 
-interface Kitchenware {
+/** What embedding is made of. */
+export interface EmbeddingParts {
   readonly stages: Stages;
   readonly team: Team;
   readonly meter: Meter;
   readonly clock: Clock;
+  /** What all requests together may still spend, where that is capped. */
+  readonly purse?: SharedPurse;
 }
 
-/** Takes texts through the stages to a member's vectors. @throws {TandemError} what the stages and the member throw; ability_missing */
-export async function embedTexts(ware: Kitchenware, request: EmbeddingRequest, journey: Journey): Promise<EmbeddingAnswer> {
-  const { stages, meter, clock } = ware;
-  const { root } = journey.trace;
-  const received: Received = {
+/** Answers embedding requests. */
+export class Embedding {
+  readonly #parts: EmbeddingParts;
+  readonly #breakers: Breakers;
+  readonly #live: Live;
+  readonly #deadlines: Deadlines;
+
+  constructor(parts: EmbeddingParts) {
+    this.#parts = parts;
+    this.#breakers = new Breakers(parts.clock);
+    this.#live = new Live(parts.clock);
+    this.#deadlines = new Deadlines(parts.clock);
+  }
+
+  /**
+   * Takes texts through the stages to a member's vectors.
+   * @throws {TandemError} what the stages and the member throw; ability_missing, policy_violated, budget_exhausted, cost_unknown, deadline_exceeded, cancelled
+   */
+  async embed(request: EmbeddingRequest, journey: Journey): Promise<EmbeddingAnswer> {
+    const { stages, team } = this.#parts;
+    const { trace } = journey;
+    const { veiled } = await veil(stages, receivedOf(request), journey);
+    trace.hides(veiled.hidden);
+    const { model, policy } = veiled.request;
+    const member = model === embedModelId ? await anyEmbedder(team, policy) : embedderFor(team, model, policy);
+    trace.runs('embed');
+    const span = trace.root.child('embed', 'recipe');
+    try {
+      const { vectors, usage } = await this.#ask(member, veiled, request.dimensions, journey, span);
+      span.end();
+      return { member: member.id, vectors, usage, traceId: trace.id, costUsd: trace.usage().costUsd };
+    } catch (error) {
+      span.end(TandemError.from(error).code);
+      throw error;
+    }
+  }
+
+  async #ask(member: AnyMember, veiled: Veiled, dimensions: number | undefined, journey: Journey, span: Journey['trace']['root']): Promise<Embedded> {
+    const { team, meter, clock, purse } = this.#parts;
+    const { policy, sampling } = veiled.request;
+    const run = new Aborter();
+    const leave = (): void => run.abort(reasonOf(journey.signal));
+    if (journey.signal.aborted) throw reasonOf(journey.signal);
+    const unwatch = watchTime(policy.limits, journey, this.#deadlines, run);
+    onAbort(journey.signal, leave);
+    const books = { meter, budget: new Budget(policy.limits.costUsdMax, purse), breakers: this.#breakers, live: this.#live, tally: new Tally() };
+    try {
+      return await askVectors({ team, veil: veiled.veil, sampling, whole: true, answer: 0, span, signal: run.signal, clock, ...books }, member, veiled, dimensions);
+    } finally {
+      offAbort(journey.signal, leave);
+      unwatch?.();
+    }
+  }
+}
+
+function receivedOf({ model, texts, key, user }: EmbeddingRequest): Received {
+  return {
     surface: 'embeddings',
-    model: request.model,
-    prompt: { messages: request.texts.map((content) => ({ role: 'user' as const, content })) },
+    model,
+    prompt: { messages: texts.map((content) => ({ role: 'user' as const, content })) },
     sampling: { tokensMax: 1 },
     answers: 1,
     policy: {},
     knobs: {},
     explain: false,
-    key: request.key,
-    ...(request.user === undefined ? {} : { user: request.user }),
+    key,
+    ...(user === undefined ? {} : { user }),
   };
-  const admitted = await stages.admit(received, journey, root);
-  const guarded = await stages.guardInput(admitted, root);
-  const { veiled } = await stages.mask(guarded, root);
-  const { places } = admitted.policy.limits;
-  const member = admitted.model === embedModelId ? await anyEmbedder(ware.team, places) : embedderFor(ware.team, admitted.model, places);
-  journey.trace.runs('embed');
-  const span = root.child(`call ${member.id}`, 'call', { member: member.id, place: member.model.place });
-  const reading = meter.start(member);
-  const startMs = clock.monotonicMs();
-  try {
-    const embedded = await call(member, veiled.raw.messages.map(({ content }) => content), veiled.masked.messages.map(({ content }) => content), request.dimensions, journey.signal);
-    const usage = meter.measure({ member, usage: embedded.usage, bytesUp: 0, bytesDown: 0, elapsedMs: clock.monotonicMs() - startMs }, reading);
-    span.use(usage);
-    span.end();
-    return { member: member.id, vectors: embedded.vectors, usage: embedded.usage, traceId: journey.trace.id, costUsd: usage.costUsd };
-  } catch (error) {
-    span.end(TandemError.from(error).code);
-    throw error;
-  }
-}
-
-async function call(member: AnyMember, raw: readonly string[], masked: readonly MaskedText[], dimensions: number | undefined, signal: AbortSignal): ReturnType<NonNullable<AnyMember['model']['embed']>> {
-  const { model } = member;
-  const size = dimensions === undefined ? {} : { dimensions };
-  if (model.embed === undefined) fail('ability_missing', `Member ${member.id} does not offer vectors (level Emb).`);
-  return model.place === 'cloud' ? model.embed({ texts: masked, ...size }, { signal }) : model.embed({ texts: raw, ...size }, { signal });
 }
 
 /** The first member in the role `embed` that may be asked, else the bundled table, which every deployment has. */
-async function anyEmbedder(team: Team, places: readonly string[] | undefined): Promise<AnyMember> {
-  const found = team.inRole('embed').find((member) => offers(member, 'Emb') && (places === undefined || places.includes(member.model.place)));
+async function anyEmbedder(team: Team, policy: Policy): Promise<AnyMember> {
+  const found = team.inRole('embed').find((member) => offers(member, 'Emb') && mayAnswer(member, policy));
   if (found !== undefined) return found;
+  const { places } = policy.limits;
   if (places !== undefined && !places.includes('device')) fail('ability_missing', { message: 'No member that the policy allows offers vectors (level Emb).', param: 'model' });
   return (await import('./models/static/bundled-member.ts')).bundledEmbedMember(embedModelId);
 }
 
-function embedderFor(team: Team, model: string, places: readonly string[] | undefined): AnyMember {
-  const allowed = (member: AnyMember): boolean => places === undefined || places.includes(member.model.place);
+function embedderFor(team: Team, model: string, policy: Policy): AnyMember {
   const named = team.get(model);
   if (named !== undefined) {
     if (!offers(named, 'Emb')) fail('ability_missing', { message: `Member ${model} does not offer vectors (level Emb).`, param: 'model' });
-    if (!allowed(named)) fail('policy_violated', { message: `Member ${model} is at the place ${named.model.place}, which the policy forbids.`, param: 'model' });
+    if (!mayAnswer(named, policy)) fail('policy_violated', { message: `Member ${model} is at the place ${named.model.place}, which the policy forbids.`, param: 'model' });
     return named;
   }
-  const found = [...team.inRole('embed'), ...team.members].find((member) => offers(member, 'Emb') && allowed(member));
+  const found = [...team.inRole('embed'), ...team.members].find((member) => offers(member, 'Emb') && mayAnswer(member, policy));
   return found ?? fail('ability_missing', { message: 'No member that the policy allows offers vectors (level Emb).', param: 'model' });
 }

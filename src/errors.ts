@@ -64,9 +64,11 @@ export const catalogue = {
   // who sent it, and how much
   key_missing: entry(401, 'authentication_error', false, 'The gateway asks for a key and none was sent.', 'Send the header authorization: Bearer <key>.'),
   key_invalid: entry(401, 'authentication_error', false, 'The key is not one of the gateway.', 'Check the key, or add it under gateway.keys.'),
+  host_refused: entry(403, 'permission_error', false, 'A gateway without keys was called under a name that is not its own.', 'Call it as localhost or 127.0.0.1, name the host under gateway.hosts, or set gateway.keys.'),
   key_forbidden: entry(403, 'permission_error', false, 'The key may not use this recipe or member.', 'Ask for a key whose models list holds it.'),
   rate_limited: entry(429, 'rate_limit_error', true, 'The key has used up its requests or tokens of this minute.', 'Wait as long as the header retry-after says.'),
   budget_exhausted: entry(429, 'insufficient_quota', false, 'The key or the request has used up the money it may spend.', 'Raise the limit, or wait until the next budget period.'),
+  cost_unknown: entry(400, 'invalid_request_error', false, 'Dollars are limited, and what a call of the member may cost is not known.', 'Set what the message names for the member, or use a member whose costs are known.'),
   policy_violated: entry(400, 'invalid_request_error', false, 'No member may answer under the limits of the policy.', 'Loosen the limit that the message names, or add a member that meets it.'),
   overloaded: entry(503, 'overloaded_error', true, 'Too many requests are in flight.', 'Try again shortly, or raise gateway.concurrentMax.'),
   shutting_down: entry(503, 'overloaded_error', true, 'The gateway is stopping and takes no new requests.', 'Send the request to another replica, or again after the restart.'),
@@ -74,7 +76,7 @@ export const catalogue = {
   deadline_exceeded: entry(504, 'timeout_error', true, 'The answer was not finished within the time that the request allows.', 'Raise tandem.limits.totalMs, or ask for a shorter answer.'),
   cancelled: entry(499, 'api_error', true, 'The client went away before the answer was finished.', 'Nothing: the work was stopped.'),
   // the models behind
-  upstream_unreachable: entry(502, 'api_error', true, 'No connection to the server of a member could be made.', 'Check baseUrl and that the server runs.'),
+  upstream_unreachable: entry(502, 'api_error', true, 'No connection to the server of a member could be made, or it was lost before the answer began.', 'Check baseUrl and that the server runs.'),
   upstream_timeout: entry(504, 'timeout_error', true, 'The server of a member did not answer in time.', 'Raise the time-out that the message names, or check the server.'),
   upstream_refused: entry(502, 'api_error', false, 'The server of a member rejected the request.', 'The message holds the status; check the member\'s model name, key and abilities.'),
   upstream_auth: entry(502, 'api_error', false, 'The server of a member rejected the credentials.', 'Check the environment variable that apiKeyEnv names.'),

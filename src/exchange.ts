@@ -8,7 +8,7 @@
  * Streams carry the state they have reached as a brand; a stage takes the state before its own and returns its own.
  */
 
-import { fail } from './errors.ts';
+import { mapList, mapSchema } from './schema-texts.ts';
 
 /** Where a model runs and who can read what reaches it: this device, own machines, others' machines. */
 export type Place = 'device' | 'edge' | 'cloud';
@@ -44,7 +44,7 @@ export interface ToolCall<T extends string = string> {
 /** A picture, sound or file in a message. Passed through to members that take it, never looked into. */
 export interface Attachment {
   readonly type: 'image_url' | 'input_audio' | 'file';
-  /** The part exactly as the caller sent it. */
+  /** The part as the caller sent it, without hints. */
   readonly value: { readonly [key: string]: unknown };
 }
 
@@ -162,7 +162,7 @@ export interface Received {
   readonly whole?: boolean;
   /** The key that the caller showed, if any. */
   readonly key: string | undefined;
-  /** The caller's own end-user id, for limits and traces. */
+  /** The caller's own end-user id; the trace keeps a mark of it (`policy/end-user.ts`). */
   readonly user?: string;
 }
 
@@ -212,7 +212,15 @@ export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
 /** A piece of an answer. `answer` is the index of the answer (0 unless several were asked for). */
 export type Part =
-  | { readonly type: 'text'; readonly answer: number; readonly member: string; readonly delta: string; readonly tokens?: readonly EmittedToken[] }
+  | {
+      readonly type: 'text';
+      readonly answer: number;
+      readonly member: string;
+      readonly delta: string;
+      readonly tokens?: readonly EmittedToken[];
+      /** The text says that the model will not answer; only servers that tell it apart mark it. */
+      readonly refusal?: true;
+    }
   | { readonly type: 'reasoning'; readonly answer: number; readonly member: string; readonly delta: string }
   | {
       readonly type: 'tool-call';
@@ -250,7 +258,7 @@ export function promptFor<P extends Place>(place: P, veiled: Pick<Veiled, 'raw' 
   return (place === 'cloud' ? veiled.masked : veiled.raw) as PromptFor<P>;
 }
 
-/** Which text of a prompt it is. `schema`: a text anywhere in a tool's JSON Schema, save the names of its properties. */
+/** Which text of a prompt it is. `schema`: a text or number anywhere in a tool's JSON Schema, as `mapSchema` gives them. */
 export type TextField = 'content' | 'name' | 'arguments' | 'text' | 'prefix' | 'description' | 'schema';
 
 /** Changes one text of a prompt. `index`: its message or tool. `call`: its call in the message. */
@@ -290,14 +298,14 @@ function mapMessage<T extends string>(message: Message<string>, index: number, c
 
 function mapTool<T extends string>(tool: ToolDefinition<string>, index: number, change: TextChange<T>): ToolDefinition<T> {
   const description = tool.description === undefined ? undefined : change(tool.description, 'description', index, 0);
-  const parameters = tool.parameters === undefined ? undefined : (mapJson(tool.parameters, (text) => change(text, 'schema', index, 0)) as JsonSchema);
+  const parameters = tool.parameters === undefined ? undefined : (mapSchema(tool.parameters, (text) => change(text, 'schema', index, 0)) as JsonSchema);
   if (description === tool.description && parameters === tool.parameters) return tool as ToolDefinition<T>;
   return { ...tool, ...(description === undefined ? {} : { description }), ...(parameters === undefined ? {} : { parameters }) } as ToolDefinition<T>;
 }
 
 /**
- * Settings with their texts masked: stop texts, grammars, and the texts in a schema save the names of its properties. The
- * same object when it holds none.
+ * Settings with their texts masked: stop texts, grammars, and the texts and numbers in a schema, as `mapSchema` gives them.
+ * The same object when it holds none.
  * @param veil the request's own mask (`Veiled.veil`)
  */
 export function veilSampling(sampling: Sampling<string>, veil: (text: string) => MaskedText): Sampling<MaskedText> {
@@ -308,37 +316,5 @@ export function veilSampling(sampling: Sampling<string>, veil: (text: string) =>
 
 function veilFormat(format: AnswerFormat<string>, veil: (text: string) => MaskedText): AnswerFormat<MaskedText> {
   if (format.type === 'grammar') return { type: 'grammar', gbnf: veil(format.gbnf) };
-  return format.type === 'json-schema' ? { ...format, schema: mapJson(format.schema, veil) as JsonSchema } : format;
-}
-
-/** Levels of nesting that `mapJson` follows; deeper JSON would exhaust the stack. */
-const jsonDepthMax = 256;
-
-/**
- * JSON with every text in it changed, save the names of properties; the same value when nothing changes.
- * @throws {TandemError} parameter_invalid when it is nested deeper than 256 levels
- */
-export function mapJson(value: unknown, change: (text: string) => string, depth = 0): unknown {
-  if (typeof value === 'string') return change(value);
-  if (typeof value !== 'object' || value === null) return value;
-  if (depth > jsonDepthMax) fail('parameter_invalid', `A JSON value may be nested at most ${jsonDepthMax} levels deep; this one is deeper.`);
-  if (Array.isArray(value)) return mapList(value, (item) => mapJson(item, change, depth + 1));
-  let changed: Record<string, unknown> | undefined;
-  for (const key in value) {
-    const before = (value as Record<string, unknown>)[key];
-    const after = mapJson(before, change, depth + 1);
-    if (after !== before) (changed ??= { ...value })[key] = after;
-  }
-  return changed ?? value;
-}
-
-function mapList<A, B>(list: readonly A[], change: (item: A, index: number) => B): readonly B[] {
-  let changed: B[] | undefined;
-  for (let index = 0; index < list.length; index++) {
-    const before = list[index] as A;
-    const after = change(before, index);
-    if ((after as unknown) === before) changed?.push(after);
-    else (changed ??= list.slice(0, index) as unknown[] as B[]).push(after);
-  }
-  return changed ?? (list as unknown as readonly B[]);
+  return format.type === 'json-schema' ? { ...format, schema: mapSchema(format.schema, veil) as JsonSchema } : format;
 }

@@ -12,8 +12,10 @@ import type { Span, Trace } from './trace/trace.ts';
 /** What surrounds a request on its way. */
 export interface Journey {
   readonly trace: Trace;
-  /** Aborted when the client goes away or the time is up. */
+  /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
+  /** Called when the time of the request is up, for those who wait for something else than its next part, which would tell them. */
+  onTimeUp?: (() => void) | undefined;
 }
 
 /** The stages, each a function from one state to the next. */
@@ -40,16 +42,24 @@ export interface Masking {
 export const order = ['admit', 'guard-input', 'privacy-mask', 'recipe', 'privacy-restore', 'guard-output'] as const;
 
 /**
+ * Takes a request through the stages before the recipe, to the views that members may read.
+ * @throws {TandemError} any code that these stages document
+ */
+export function veil(stages: Stages, received: Received, journey: Journey): Masking | Promise<Masking> {
+  const { root } = journey.trace;
+  const admitted = within(root, order[0], (span) => stages.admit(received, journey, span));
+  const guarded = after(admitted, (request) => within(root, order[1], (span) => stages.guardInput(request, span)));
+  return after(guarded, (request) => within(root, order[2], (span) => stages.mask(request, span)));
+}
+
+/**
  * Takes a request through all stages. Gives the answer once it may begin, at once where no stage has to wait; its parts
  * come as they are made.
  * @throws {TandemError} any code that a stage documents; also while the stream is read
  */
 export function pipeline(stages: Stages, received: Received, journey: Journey): Audited | Promise<Audited> {
   const { root } = journey.trace;
-  const admitted = within(root, order[0], (span) => stages.admit(received, journey, span));
-  const guarded = after(admitted, (request) => within(root, order[1], (span) => stages.guardInput(request, span)));
-  const masking = after(guarded, (request) => within(root, order[2], (span) => stages.mask(request, span)));
-  return after(masking, ({ veiled, restore }) => {
+  return after(veil(stages, received, journey), ({ veiled, restore }) => {
     journey.trace.hides(veiled.hidden);
     const answered = stages.cook(veiled, journey, root);
     const restored = restore(answered);

@@ -4,14 +4,14 @@
  */
 import type { Router } from './assign/router.ts';
 import type { Config } from './config.ts';
-import type { Prompt } from './exchange.ts';
+import type { Admitted } from './exchange.ts';
 import type { Team } from './models/team.ts';
 import { PaidAdmission } from './policy/paid-admission.ts';
 import { Pacer } from './policy/pacing.ts';
 import { memoryLedger, periodOf, Purse, Purses, type Cap, type SpendLedger } from './policy/purse.ts';
 import { Traffic } from './policy/traffic.ts';
 import { autoWith } from './recipes/auto.ts';
-import { promptTokensMax } from './recipes/budget.ts';
+import { promptTokensMax, promptUsdMax } from './recipes/prompt-size.ts';
 import { memoryJournal } from './recipes/pilot/journal.ts';
 import { Pilot, type RewardFate } from './recipes/pilot/pilot.ts';
 import { assumed, bundledQuality } from './recipes/pilot/prior.ts';
@@ -88,16 +88,19 @@ export class Steering {
   /**
    * Leases money for a request before it begins, where dollars are capped: enough for the worst case of all that run, so that none
    * is refused for what others have set aside and will not use.
-   * @param tokensMax of an answer
    * @throws {TandemError} store_failed
    */
-  prepare(traceId: string, prompt: Prompt<string>, answers: number, tokensMax: number): Promise<void> | undefined {
+  prepare(traceId: string, { prompt, sampling, answers }: Pick<Admitted, 'prompt' | 'sampling' | 'answers'>): Promise<void> | undefined {
     if (this.purse === undefined) return undefined;
     const { team, config, clock } = this.#parts;
     this.#traffic.note(clock.wallMs());
-    const tokens = promptTokensMax(prompt);
-    const answerTokens = Math.min(config.policy.answerTokensMax, samplesUsual * tokensMax);
-    const worst = team.members.reduce((sum, { price }) => sum + (price === undefined ? 0 : (tokens * price.inputUsdPerMillionTokens + answerTokens * price.outputUsdPerMillionTokens) / 1e6), 0);
+    const tokens = promptTokensMax(prompt, sampling);
+    const answerTokens = Math.min(config.policy.answerTokensMax, samplesUsual * (sampling.tokensMax ?? Infinity));
+    const worst = team.members.reduce((sum, member) => {
+      const { price } = member;
+      const promptUsd = price === undefined ? 0 : promptUsdMax(member, price, prompt, tokens);
+      return price === undefined || promptUsd === Infinity ? sum : sum + promptUsd + (answerTokens * price.outputUsdPerMillionTokens) / 1e6; // without a bound it is refused
+    }, 0);
     if (worst === 0) return undefined;
     this.#underWayUsd += worst * answers - (this.#underWay.get(traceId) ?? 0);
     this.#underWay.set(traceId, worst * answers);

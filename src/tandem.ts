@@ -8,11 +8,11 @@ import { ended, pulled, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
-import { reached, type Audited, type Part, type Received } from './exchange.ts';
+import { reached, type Audited, type Part, type Received, type Surface } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
-import { openTeam } from './models/load.ts';
+import { openTeam, serversOf } from './models/load.ts';
 import { offers, type AnyMember, type Team } from './models/team.ts';
-import { pipeline, type Stages } from './pipeline.ts';
+import { pipeline, type Journey, type Stages } from './pipeline.ts';
 import { createAdmission, type Admission } from './policy/admission.ts';
 import { createMask } from './privacy/index.ts';
 import { cascadeWith } from './recipes/cascade.ts';
@@ -21,13 +21,16 @@ import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith, type RouteRouter } from './recipes/route.ts';
 import type { RewardFate } from './recipes/pilot/pilot.ts';
 import { embedModelId } from './policy/resolve-model.ts';
-import { embedTexts, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
+import { Embedding, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
 import { Steering } from './steering.ts';
 import { openStore } from './store/index.ts';
 import type { Store } from './store/store.ts';
-import { createExporter, createMeter, type Exporter, type Meter } from './trace/index.ts';
+import { createExporter, createMeter, type Exporter } from './trace/index.ts';
 import { newTraceId } from './trace/trace-id.ts';
 import { Trace, type TraceRecord } from './trace/trace.ts';
+
+/** Stands in a trace for a model id that does not exist, which may be any text of a caller. */
+const unknownModel = '(unknown)';
 
 /** A model id that the gateway serves, and what stands behind it. */
 export interface ModelCard {
@@ -41,6 +44,8 @@ export interface ModelCard {
 /** A request on its way. */
 export interface Running {
   readonly trace: Trace;
+  /** Called when the time of the request is up, for a reader who waits for something else than the next part, which would tell. Default: nobody is. */
+  onTimeUp?: (() => void) | undefined;
   /**
    * The answer. What its calls used is in the trace when the finish of the last answer is read; the trace itself is closed when the
    * reader asks for more or leaves. Leaving the loop earlier cancels the work.
@@ -91,6 +96,11 @@ export interface Runtime {
   /** As `handle`, at once where no stage has to wait. @throws {TandemError} any code; or rejects with it */
   begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running>;
   /**
+   * Leaves the trace of a request that was refused while it was read.
+   * @param key the caller's, which is one of the gateway's @returns its id; undefined while closing
+   */
+  refused(surface: Surface, key: string | undefined, error: TandemError): string | undefined;
+  /**
    * A judgement of an answer, 0 (bad) to 1 (good), by a verifier, a judge, a user: what the pilot learns from. Counts once a request.
    * @param source kind of judgement, such as `thumb`, `edit`, `judge`, `verifier`
    * @returns what became of it; undefined where nothing is learned
@@ -131,23 +141,25 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   }
   const recipes = new Map([...registry, ['auto', steering.auto], ...trained, ...(overrides.recipes ?? [])]);
   const meter = createMeter({ clock });
-  const exporter = createExporter(config.telemetry, { env });
+  const exporter = createExporter(config.telemetry, { env, servers: serversOf(config.members) });
   const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
+  const purse = steering.purse === undefined ? {} : { purse: steering.purse };
   const stages: Stages = {
     admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
     guardInput: createInputGuard(config.guard),
     mask: createMask(config.privacy),
-    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...(steering.purse === undefined ? {} : { purse: steering.purse }) }),
+    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...purse }),
     guardOutput: createOutputGuard(config.guard),
   };
-  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, meter, exporter, steering, onTrace: overrides.onTrace });
+  const embedding = new Embedding({ stages, team, meter, clock, ...purse });
+  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
 }
 
 /** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */
 function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
   return async (received, journey, span) => {
     const admitted = await admit(received, journey, span);
-    await steering.prepare(journey.trace.id, admitted.prompt, admitted.answers, admitted.sampling.tokensMax ?? Infinity);
+    await steering.prepare(journey.trace.id, admitted);
     return admitted;
   };
 }
@@ -175,7 +187,7 @@ interface Built {
   readonly clock: Clock;
   readonly random: Random;
   readonly stages: Stages;
-  readonly meter: Meter;
+  readonly embedding: Embedding;
   readonly exporter: Exporter | undefined;
   readonly steering: Steering;
   readonly onTrace: ((record: TraceRecord) => void) | undefined;
@@ -234,17 +246,29 @@ class TandemRuntime implements Runtime {
 
   begin(received: Received, signal: AbortSignal, traceId?: string): Running | Promise<Running> {
     const trace = this.#begin(received.surface, received.model, traceId);
-    const running = (parts: Audited): Running => ({ trace, parts: reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error))) });
+    const way = new Way(trace, signal);
+    const running = (parts: Audited): Running => {
+      way.parts = reached<'audited', AsyncIterable<Part>>(new Watched(parts, received.answers, (error) => this.#finish(trace, error)));
+      return way;
+    };
     const failed = (error: unknown): never => {
       this.#finish(trace, error);
       throw error;
     };
     try {
-      const parts = pipeline(this.#built.stages, received, { trace, signal });
+      const parts = pipeline(this.#built.stages, received, way);
       return parts instanceof Promise ? parts.then(running, failed) : running(parts);
     } catch (error) {
       return failed(error);
     }
+  }
+
+  refused(surface: Surface, key: string | undefined, error: TandemError): string | undefined {
+    if (this.#closing !== undefined) return undefined;
+    const trace = this.#begin(surface, unknownModel);
+    trace.calledBy(this.#built.admission.identify(key).name);
+    this.#finish(trace, error);
+    return trace.id;
   }
 
   reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined> {
@@ -253,9 +277,8 @@ class TandemRuntime implements Runtime {
 
   async embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
     const trace = this.#begin('embeddings', request.model);
-    const { stages, team, meter, clock } = this.#built;
     try {
-      const answer = await embedTexts({ stages, team, meter, clock }, request, { trace, signal });
+      const answer = await this.#built.embedding.embed(request, { trace, signal });
       this.#finish(trace, undefined);
       return answer;
     } catch (error) {
@@ -277,8 +300,8 @@ class TandemRuntime implements Runtime {
 
   #begin(surface: string, model: string, traceId?: string): Trace {
     if (this.#closing !== undefined) throw new TandemError('shutting_down', { message: 'This Tandem is closing.' });
-    const { clock, random } = this.#built;
-    return new Trace(traceId ?? newTraceId(clock.wallMs(), random), clock, { surface, requestedModel: model });
+    const { clock, random, admission } = this.#built;
+    return new Trace(traceId ?? newTraceId(clock.wallMs(), random), clock, { surface, requestedModel: admission.knows(model) ? model : unknownModel });
   }
 
   #finish(trace: Trace, error: unknown): void {
@@ -289,6 +312,21 @@ class TandemRuntime implements Runtime {
     store.writeTrace(record);
     exporter?.send(record);
     for (const listener of this.#listeners) listener(record);
+  }
+}
+
+/** A request on its way, for its stages and for its reader. */
+class Way implements Journey, Running {
+  readonly trace: Trace;
+  readonly signal: AbortSignal;
+  onTimeUp: (() => void) | undefined;
+  /** Set when the answer may begin; nobody has it before. */
+  parts!: Audited;
+
+  constructor(trace: Trace, signal: AbortSignal) {
+    this.trace = trace;
+    this.signal = signal;
+    this.onTimeUp = undefined;
   }
 }
 

@@ -4,11 +4,18 @@ import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { APICallError, Output, embedMany, generateText, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
+import type { JSONObject } from '@ai-sdk/provider';
+import { ask, type AskOptions } from '../src/ask.ts';
 import { TandemError } from '../src/errors.ts';
 import type { ErrorCode } from '../src/errors.ts';
 import type { Part, Received } from '../src/exchange.ts';
 import { createTandem as remote, tandem } from '../src/ai-sdk/provider.ts';
 import type { RuntimeView } from '../src/ai-sdk/provider.ts';
+import { Team } from '../src/models/team.ts';
+import { systemClock } from '../src/system/clock.ts';
+import { createTandem, type Runtime } from '../src/tandem.ts';
+import { withGateway } from './gateway/fake-runtime.ts';
+import { fake, type FakeMember } from './recipes/fake-model.ts';
 import { startMock } from './conformance/mock-openai.ts';
 import type { MockOpenAi } from './conformance/mock-openai.ts';
 
@@ -197,8 +204,76 @@ describe('on a gateway elsewhere', () => {
     await assert.rejects(generateText({ model: stranger('auto'), prompt: 'Hi', maxRetries: 0 }), (error) => APICallError.isInstance(error) && TandemError.is(error.cause) && error.cause.code === 'upstream_auth');
     await Promise.all([provider.close(), stranger.close()]);
   });
+  test('policy and knobs travel in the tandem object', async () => {
+    const provider = remote({ baseURL: mock.url, apiKey: 'k' });
+    const limits = { places: ['device'], totalMs: 5_000 };
+    await generateText({ model: provider('auto'), prompt: 'Hi', providerOptions: { tandem: { objective: 'private', privacyClass: 'confidential', limits, knobs: { threshold: 0.5 } } } });
+    assert.deepEqual(mock.requests.at(-1)?.body['tandem'], { objective: 'private', privacy: 'confidential', limits, knobs: { threshold: 0.5 } });
+    await streamText({ model: provider('auto'), prompt: 'Hi', providerOptions: { tandem: { privacyClass: 'open' } } }).text;
+    assert.deepEqual(mock.requests.at(-1)?.body['tandem'], { privacy: 'open' });
+    await generateText({ model: provider('auto'), prompt: 'Hi' });
+    assert.equal('tandem' in (mock.requests.at(-1)?.body ?? {}), false);
+    await provider.close();
+  });
   test('a wrong address is named', () => {
     assert.throws(() => remote({ baseURL: 'nowhere' }), (error) => TandemError.is(error) && error.code === 'config_invalid');
+  });
+});
+
+describe('what protects is never dropped', () => {
+  const wrong: readonly (readonly [options: JSONObject, code: ErrorCode, param: string])[] = [
+    [{ privacy: 'confidential' }, 'parameter_unknown', 'providerOptions.tandem.privacy'],
+    [{ privacyClass: 'Confidential' }, 'parameter_invalid', 'policy.privacyClass'],
+    [{ objective: 'cheap' }, 'parameter_invalid', 'policy.objective'],
+    [{ limits: { place: ['device'] } }, 'parameter_unknown', 'policy.limits.place'],
+    [{ limits: { places: ['home'] } }, 'parameter_invalid', 'policy.limits.places[0]'],
+    [{ limits: { costUsdMax: -1 } }, 'parameter_invalid', 'policy.limits.costUsdMax'],
+    [{ sampling: { temperature: 99 } }, 'parameter_invalid', 'sampling.temperature'],
+    [{ sampling: { temprature: 1 } }, 'parameter_unknown', 'sampling.temprature'],
+  ];
+  const refused = (code: ErrorCode, param?: string) => (error: unknown): boolean => {
+    const known = APICallError.isInstance(error) ? error.cause : error;
+    return TandemError.is(known) && known.code === code && (param === undefined || known.param === param);
+  };
+  let large: FakeMember;
+  let runtime: Runtime;
+  before(async () => {
+    large = fake({ id: 'large', place: 'cloud', answer: { text: 'from the cloud' } }, systemClock);
+    runtime = await createTandem({ store: { path: ':memory:' }, gateway: { port: 0 } }, { team: new Team([large]), env: {} });
+  });
+  after(() => runtime.close());
+
+  test('by the provider', async () => {
+    const ask = (options: JSONObject): Promise<unknown> => generateText({ model: tandem(runtime)('large'), prompt: 'Hi', providerOptions: { tandem: options } });
+    for (const [options, code, param] of wrong) await assert.rejects(ask(options), refused(code, param), JSON.stringify(options));
+    await assert.rejects(ask({ privacyClass: 'confidential' }), refused('policy_violated'));
+    assert.equal(large.asked.length, 0);
+    await ask({ privacyClass: 'standard', limits: { places: ['cloud'] }, sampling: { temperature: 1 } });
+    assert.equal(large.asked.length, 1);
+    await assert.rejects(embedMany({ model: tandem(runtime).embeddingModel('embed'), values: ['a'], providerOptions: { tandem: { privacyClass: 'confidential' } } }), refused('parameter_unsupported'));
+  });
+  test('by ask', async () => {
+    const asked = large.asked.length;
+    for (const [{ sampling, ...policy }, code, param] of wrong) {
+      const options = { model: 'large', ...(sampling === undefined ? { policy } : { sampling }) } as AskOptions;
+      await assert.rejects(ask(runtime, 'Hi', options), refused(code, param.replace('providerOptions.tandem', 'policy')), JSON.stringify(options));
+    }
+    await assert.rejects(ask(runtime, 'Hi', { model: 'large', privacyClass: 'confidential' } as AskOptions), refused('parameter_unknown', 'privacyClass'));
+    assert.equal(large.asked.length, asked);
+  });
+  test('by a provider on a gateway elsewhere', async () => {
+    const asked = large.asked.length;
+    await withGateway(runtime, async (url) => {
+      const provider = remote({ baseURL: `${url}/v1` });
+      const ask = (options: JSONObject): Promise<unknown> => generateText({ model: provider('large'), prompt: 'Hi', providerOptions: { tandem: options }, maxRetries: 0 });
+      for (const options of [{ privacyClass: 'confidential' }, { limits: { places: ['device'] } }, { limits: { place: ['device'] } }, { privacyClass: 'Confidential' }, { privacy: 'confidential' }, { knobs: { none: 1 } }]) {
+        await assert.rejects(ask(options), JSON.stringify(options));
+      }
+      assert.equal(large.asked.length, asked);
+      await ask({ objective: 'cost' });
+      assert.equal(large.asked.length, asked + 1);
+      await provider.close();
+    });
   });
 });
 

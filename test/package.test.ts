@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, posix } from 'node:path';
 import test, { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
@@ -45,11 +45,32 @@ after(() => rmSync(work, { recursive: true, force: true }));
 
 test('the package holds what runs and nothing else, under 45 MB', () => {
   const paths = packed?.files.map(({ path }) => path) ?? [];
-  for (const needed of ['package.json', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/store/sqlite-worker.js', 'trainer/job.schema.json', 'trainer/requirements.txt', 'trainer/tandem_trainer/train.py']) assert.ok(paths.includes(needed), needed);
+  for (const needed of ['package.json', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'bin/tandem.js', 'dist/cli/main.js', 'dist/store/sqlite-worker.js', 'trainer/job.schema.json', 'trainer/requirements.txt', 'trainer/tandem_trainer/train.py']) assert.ok(paths.includes(needed), needed);
   if (noBundled === false) for (const needed of ['weights/small/model.gguf', 'weights/large/model.gguf']) assert.ok(paths.includes(needed), needed);
-  assert.deepEqual(paths.filter((path) => !/^(dist|docs|weights|trainer)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)), []);
-  assert.deepEqual(paths.filter((path) => /\.test\.|\.map$|\.ts$/.test(path) && !path.endsWith('.d.ts')), []);
+  assert.deepEqual(paths.filter((path) => !/^(bin|dist|docs|examples|weights|trainer)\/|^(package\.json|README\.md|ARCHITECTURE\.md|LICENSE|CHANGELOG\.md)$/.test(path)), []);
+  assert.deepEqual(paths.filter((path) => /\.test\.|\.map$|\.ts$/.test(path) && !/\.d\.ts$|^examples\//.test(path)), []);
   assert.ok((packed?.size ?? Infinity) < 45e6, `${packed?.size} bytes`);
+});
+
+test('what its documents link to is in it', () => {
+  const paths = packed?.files.map(({ path }) => path) ?? [];
+  const broken = paths.filter((path) => path.endsWith('.md')).flatMap((path) =>
+    [...readFileSync(join(root, path), 'utf8').matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)]
+      .map(([, link = '']) => posix.join(posix.dirname(path), link))
+      .filter((target) => !paths.some((each) => each === target || each.startsWith(`${target.replace(/\/$/, '')}/`)))
+      .map((target) => `${path} links ${target}`),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test('in the repository npx tandem runs the sources, and a Node that is too old is told what to do', async () => {
+  const version = await run('npx', ['--no-install', 'tandem', '--version'], root);
+  assert.equal(version.code, 0, version.stderr);
+  assert.match(version.stdout, /^\d+\.\d+\.\d+/);
+  const aged = 'data:text/javascript,Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } })';
+  const old = await run(process.execPath, ['--import', aged, join(root, 'bin/tandem.js'), '--version'], root);
+  assert.equal(old.code, 1);
+  assert.match(old.stderr, /needs Node 22\.18 or newer; this is 20\.1\.0\.\n.*npm ci/);
 });
 
 test('its names can be imported, with types beside them', async (t) => {
@@ -67,6 +88,9 @@ test('npx tandem answers in an empty folder', async (t) => {
   const version = await run('npx', ['--no-install', 'tandem', '--version'], project);
   assert.equal(version.code, 0, version.stderr);
   assert.match(version.stdout, /^\d+\.\d+\.\d+/);
+  const coverage = await run('npx', ['--no-install', 'tandem', 'recipes', '--coverage'], project);
+  assert.match(coverage.stderr, /^\d+ of \d+ rows are claimed by a recipe\. .*repository/);
+  assert.doesNotMatch(coverage.stdout, /no test/);
   if (noBundled !== false) return t.skip(noBundled);
   const answer = await run('npx', ['--no-install', 'tandem', 'run', '-m', 'small', '-t', '0', '-n', '16', '--json', 'Intent: what is the weather like in lisbon'], project);
   assert.equal(answer.code, 0, answer.stderr);
@@ -93,7 +117,7 @@ test('a configuration in TypeScript that imports tandem/config works where the p
 test('npx tandem serve answers a request and stops on SIGTERM', async (t) => {
   if (unreachable !== undefined) return t.skip(unreachable);
   if (noBundled !== false) return t.skip(noBundled);
-  const child = spawn(process.execPath, [join(project, 'node_modules/tandem/dist/cli/main.js'), 'serve', '--port', '0', '--json'], { cwd: project, env });
+  const child = spawn(process.execPath, [join(project, 'node_modules/tandem/bin/tandem.js'), 'serve', '--port', '0', '--json'], { cwd: project, env });
   t.after(() => child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';

@@ -2,13 +2,19 @@
  * Two programs that are timed against each other, in turn: both are started, and only one is let run at a time (SIGSTOP, SIGCONT).
  *
  * On a shared machine the same program is half as fast in one minute as in another, and by up to 3 % for as long as a process lives.
- * Turns of seconds let both see the same minutes; fresh pairs of processes see different memory.
+ * Turns of half a second let both see the same minutes; fresh pairs of processes see different memory.
  */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** How long each goes on before it is the other's turn. A repetition that was interrupted takes longer than this and tells nothing. Milliseconds. */
-export const turnMs = 2000;
+/** How long each goes on before it is the other's turn. Five pairs of equal llama-bench processes then lay within 2 % of each other. Milliseconds. */
+const turnMs = 500;
+
+/** The repetitions that no turn of the other interrupted. @param ms of each repetition */
+export function uninterrupted(ms: readonly number[]): number[] {
+  const longest = Math.min(...ms) + 0.9 * turnMs;
+  return ms.filter((one) => one < longest);
+}
 
 /** Lets two processes run in turn until both have ended; gives what each wrote. @throws {Error} when one fails */
 export async function inTurn(a: ChildProcess, b: ChildProcess): Promise<[string, string]> {

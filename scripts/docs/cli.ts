@@ -25,8 +25,9 @@ export async function cliDocument(): Promise<string> {
   return `${generated("the commands' help")}
 # The command line
 
-In the repository \`npm run tandem -- <command>\` (or \`npm start\` for \`serve\`), installed \`npx tandem <command>\`. Results go to standard output, everything about them to
-standard error. Colours and progress are shown on a terminal only; \`--no-color\` and \`NO_COLOR=1\` turn colours off there too.
+\`npx tandem <command>\`, where the package is installed as in a clone after \`npm ci\` (there also \`npm start\` for \`serve\`). Results go to standard output, everything about them to
+standard error. Colours and progress bars are shown on a terminal only; without one, long work (\`pull\`, \`bench run\`, \`train\`) prints a plain line every tenth of its way.
+\`--no-color\` and \`NO_COLOR=1\` turn colours off on a terminal, too.
 
 \`\`\`text
 ${fullHelp(program)}

@@ -18,8 +18,10 @@ export class TandemEmbeddingModel implements EmbeddingModelV4 {
     this.#runtime = runtime;
   }
 
-  async doEmbed({ values, dimensions, abortSignal }: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result> {
+  async doEmbed({ values, dimensions, abortSignal, providerOptions }: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result> {
     try {
+      const [option] = Object.keys(providerOptions?.['tandem'] ?? {});
+      if (option !== undefined) fail('parameter_unsupported', { message: 'Vectors take no options of a request; name a member of the place that you want as the model.', param: `providerOptions.tandem.${option.slice(0, 64)}` });
       const runtime = await this.#runtime();
       if (runtime.embed === undefined) fail('ability_missing', 'This runtime gives no vectors.');
       const request = { model: resolveModel(this.modelId, runtime), texts: values, key: undefined, ...(dimensions === undefined ? {} : { dimensions }) };

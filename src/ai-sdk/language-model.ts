@@ -13,7 +13,7 @@ export interface TraceView {
   readonly id: string;
   readonly recipe: string;
   readonly shares: Readonly<Record<string, number>>;
-  usage(): { readonly promptTokens: number; readonly cachedPromptTokens: number; readonly completionTokens: number; readonly costUsd: number };
+  usage(): { readonly promptTokens: number; readonly cachedPromptTokens: number; readonly completionTokens: number; readonly reasoningTokens?: number; readonly costUsd: number };
 }
 
 /** What the provider needs of a runtime. `Runtime` of `tandem.ts` has it. */
@@ -180,10 +180,10 @@ function reasonOf(reason: FinishReason | undefined): LanguageModelV4FinishReason
 const noUsage: LanguageModelV4Usage = { inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined }, outputTokens: { total: undefined, text: undefined, reasoning: undefined } };
 
 function usageOf(trace: TraceView): LanguageModelV4Usage {
-  const { promptTokens, cachedPromptTokens, completionTokens } = trace.usage();
+  const { promptTokens, cachedPromptTokens, completionTokens, reasoningTokens } = trace.usage();
   return {
     inputTokens: { total: promptTokens, noCache: promptTokens - cachedPromptTokens, cacheRead: cachedPromptTokens, cacheWrite: undefined },
-    outputTokens: { total: completionTokens, text: undefined, reasoning: undefined },
+    outputTokens: { total: completionTokens, text: reasoningTokens === undefined ? undefined : completionTokens - reasoningTokens, reasoning: reasoningTokens },
   };
 }
 

@@ -11,10 +11,22 @@ export interface TandemOptions extends Partial<Policy> {
   readonly sampling?: Sampling;
 }
 
-/** The request, and what of the options could not be taken over. @throws {TandemError} parameter_unsupported */
+const optionNames: { readonly [K in keyof TandemOptions]-?: true } = { objective: true, privacyClass: true, limits: true, knobs: true, sampling: true };
+
+/** What stands under `providerOptions.tandem`; what the fields hold is checked by whoever runs the request. @throws {TandemError} parameter_unknown */
+export function tandemOptions({ providerOptions }: Pick<LanguageModelV4CallOptions, 'providerOptions'>): TandemOptions {
+  const options = providerOptions?.['tandem'] ?? {};
+  for (const name in options) {
+    const param = `providerOptions.tandem.${name.slice(0, 64)}`;
+    if (!Object.hasOwn(optionNames, name)) fail('parameter_unknown', { message: `${param}: there is no such option; there are ${Object.keys(optionNames).join(', ')}.`, param });
+  }
+  return options as TandemOptions;
+}
+
+/** The request, and what of the options could not be taken over. @throws {TandemError} parameter_unsupported, parameter_unknown */
 export function receivedOf(model: string, options: LanguageModelV4CallOptions): { readonly received: Received; readonly warnings: SharedV4Warning[] } {
   const warnings: SharedV4Warning[] = [];
-  const { objective, limits, privacyClass, knobs = {}, sampling = {} } = (options.providerOptions?.['tandem'] ?? {}) as TandemOptions;
+  const { objective, limits, privacyClass, knobs = {}, sampling = {} } = tandemOptions(options);
   const received: Received = {
     surface: 'library',
     model,

@@ -1,7 +1,6 @@
 /**
- * A Tandem gateway elsewhere, as a runtime for the provider: requests go over HTTP through the `openai` engine.
- *
- * Recipe knobs and policies do not travel this way; set them on the gateway.
+ * A Tandem gateway elsewhere, as a runtime for the provider: requests go over HTTP through the `openai` engine. Policy and recipe
+ * knobs travel as the `tandem` object of the body; the gateway checks them.
  */
 import { fail } from '../errors.ts';
 import { configSchema } from '../config.ts';
@@ -9,8 +8,8 @@ import type { Part, Received } from '../exchange.ts';
 import { systemClock } from '../system/clock.ts';
 import { systemRandom } from '../system/random.ts';
 import { openOpenAiModel } from '../models/openai/index.ts';
-import type { OpenAiSettings } from '../models/openai/index.ts';
-import type { Model, ModelPart } from '../models/port.ts';
+import type { OpenAiCompatible, OpenAiSettings } from '../models/openai/index.ts';
+import type { ModelPart } from '../models/port.ts';
 import type { RuntimeView, TraceView } from './language-model.ts';
 
 /** Where the gateway is. */
@@ -25,8 +24,8 @@ export interface RemoteSettings {
 
 /** A runtime that asks a gateway. @throws {TandemError} config_invalid */
 export function remoteRuntime({ baseURL, apiKey = process.env['TANDEM_API_KEY'], headers = {} }: RemoteSettings): RuntimeView {
-  const opened = new Map<string, Promise<Model>>();
-  const open = (model: string): Promise<Model> => {
+  const opened = new Map<string, Promise<OpenAiCompatible>>();
+  const open = (model: string): Promise<OpenAiCompatible> => {
     let known = opened.get(model);
     if (known === undefined) opened.set(model, (known = openOpenAiModel(model, settingsFor(baseURL, model, headers), { baseDir: '.', env: { TANDEM_API_KEY: apiKey }, clock: systemClock, random: systemRandom })));
     return known;
@@ -40,7 +39,7 @@ export function remoteRuntime({ baseURL, apiKey = process.env['TANDEM_API_KEY'],
     async handle(received, signal) {
       const model = await open(received.model);
       const trace = new RemoteTrace();
-      return { trace, parts: labelled(model.generate({ prompt: received.prompt, sampling: received.sampling }, { signal, whole: received.whole === true }), received, trace) };
+      return { trace, parts: labelled(model.generate({ prompt: received.prompt, sampling: received.sampling, ...tandemField(received) }, { signal, whole: received.whole === true }), received, trace) };
     },
     async embed({ model, texts, dimensions }, signal) {
       const { vectors, usage } = await (await open(model)).embed!({ texts, ...(dimensions === undefined ? {} : { dimensions }) }, { signal });
@@ -50,6 +49,12 @@ export function remoteRuntime({ baseURL, apiKey = process.env['TANDEM_API_KEY'],
       await Promise.all([...opened.values()].map(async (model) => (await model).close()));
     },
   };
+}
+
+/** The body's `tandem` object, in the words of HTTP; nothing where the request asks for nothing. */
+function tandemField({ policy: { privacyClass, ...policy }, knobs }: Received): { readonly more?: Readonly<Record<string, unknown>> } {
+  const tandem = { ...policy, ...(privacyClass === undefined ? {} : { privacy: privacyClass }), ...(Object.keys(knobs).length === 0 ? {} : { knobs }) };
+  return Object.keys(tandem).length === 0 ? {} : { more: { tandem } };
 }
 
 /** What is known of a trace that another machine keeps. */
@@ -63,7 +68,7 @@ class RemoteTrace implements TraceView {
     return this.#usage;
   }
   count({ usage }: Extract<ModelPart, { type: 'finish' }>): void {
-    this.#usage = { ...this.#usage, promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens ?? 0, completionTokens: usage.completionTokens };
+    this.#usage = { ...this.#usage, promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens ?? 0, completionTokens: usage.completionTokens, ...(usage.reasoningTokens === undefined ? {} : { reasoningTokens: usage.reasoningTokens }) };
   }
 }
 

@@ -25,6 +25,8 @@ test('JSON, schemas, tools and emptiness', async () => {
     [{ text: 'no tool', toolCalls: [] }, { tools, toolChoice: 'required' }, false],
     [call('find', '{"city":"Oslo"}'), { tools: [...tools, { name: 'other' }], toolChoice: { name: 'other' } }, false],
     [{ text: '{}', toolCalls: [] }, { format: { type: 'json-schema', name: 'x', schema: { type: 'nonsense' }, strict: true } }, true],
+    [{ text: '{}', toolCalls: [] }, { format: { type: 'json-schema', name: 'x', schema: { $ref: '#' }, strict: true } }, false],
+    [call('find', '{}'), { tools: [{ name: 'find', parameters: { $ref: '#' } }] }, false],
   ];
   for (const [answer, wanted, fine] of cases) assert.equal((await formFault(answer, wanted)) === undefined, fine, JSON.stringify([answer, wanted]));
 });

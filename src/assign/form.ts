@@ -1,9 +1,13 @@
 /**
  * Whether an answer has the form that the request asks for: JSON that satisfies its schema, tool calls whose arguments
- * satisfy theirs, not empty. A schema that cannot be compiled proves nothing and counts as satisfied; engines that
- * enforce formats refuse such schemas themselves.
+ * satisfy theirs, not empty. A schema that cannot be compiled proves nothing and counts as satisfied (engines that
+ * enforce formats refuse such schemas themselves); one that takes too long to check counts as not satisfied.
  */
 import type { AnswerFormat, JsonSchema, ToolCall, ToolDefinition } from '../exchange.ts';
+import { systemClock } from '../system/clock.ts';
+import { checkMsMax, SchemaChecks } from './schema-checks.ts';
+
+const checks = new SchemaChecks(systemClock);
 
 /** What is looked at. */
 export interface Formed {
@@ -49,23 +53,12 @@ async function jsonFault(text: string, schema: JsonSchema | undefined, what: str
     return `${what}: not JSON`;
   }
   if (schema === undefined) return undefined;
-  const check = await checkerOf(schema);
-  return check === undefined || check(value) ? undefined : `${what}: not what the schema asks for`;
-}
-
-type Check = (value: unknown) => boolean;
-const checkers = new WeakMap<JsonSchema, Check | null>();
-
-async function checkerOf(schema: JsonSchema): Promise<Check | undefined> {
-  let check = checkers.get(schema);
-  if (check === undefined) {
-    const { Ajv } = await import('ajv');
-    try {
-      check = new Ajv({ strict: false, validateFormats: false, logger: false }).compile(schema) as Check;
-    } catch {
-      check = null;
-    }
-    checkers.set(schema, check);
+  switch (await checks.check(schema, text)) {
+    case 'satisfied':
+      return undefined;
+    case 'violated':
+      return `${what}: not what the schema asks for`;
+    case 'undecided':
+      return `${what}: could not be checked against the schema within ${checkMsMax} ms`;
   }
-  return check ?? undefined;
 }

@@ -8,8 +8,6 @@ import { dirname, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Config, ConfigMistake } from '../config.ts';
 import { catalogue, fail, TandemError } from '../errors.ts';
-import type { Team } from '../models/team.ts';
-import { unmetNeeds } from '../recipes/recipe.ts';
 import { systemClock } from '../system/clock.ts';
 import { bundledCard, bundledIds, bundledNote } from './bundled-card.ts';
 
@@ -75,7 +73,7 @@ async function sha256(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Whether the environment variables that the configuration names are set. */
+/** Whether the environment variables that the configuration names are set. A name is shown only where it is one: people put keys in its place. */
 export function environmentCheck(config: Config, env: Readonly<Record<string, string | undefined>>): readonly Finding[] {
   const named = [
     ...Object.entries(config.members).flatMap(([id, settings]) => (settings.engine === 'openai' && settings.apiKeyEnv !== undefined ? [{ path: `members.${id}.apiKeyEnv`, name: settings.apiKeyEnv }] : [])),
@@ -83,26 +81,9 @@ export function environmentCheck(config: Config, env: Readonly<Record<string, st
   ];
   return named.map(({ path, name }): Finding =>
     (env[name] ?? '') === ''
-      ? { check: 'environment', state: 'wrong', message: `${name} is not set, and ${path} names it.`, code: 'config_invalid', remedy: `Set it: export ${name}=...` }
+      ? { check: 'environment', state: 'wrong', message: `The variable that ${path} names is not set.`, code: 'config_invalid', remedy: 'Put the key into the environment, and the name of its variable here.' }
       : { check: 'environment', state: 'ok', message: `${name} is set (${path})` },
   );
-}
-
-/** Which recipes the team can run, and whether the configuration names others. */
-export async function recipesCheck(config: Config, team: Team): Promise<readonly Finding[]> {
-  const { registry } = await import('../recipes/index.ts');
-  const able = [...registry.values()].filter((recipe) => unmetNeeds(recipe, team).length === 0).map(({ id }) => id);
-  const known = (model: string): boolean => (model.startsWith('tandem/') ? registry.has(model.slice('tandem/'.length)) : config.members[model] !== undefined || config.aliases[model] !== undefined);
-  const unknown = [
-    ...Object.keys(config.recipes).flatMap((id) => (registry.has(id) ? [] : [`recipes.${id} is not a recipe`])),
-    ...(known(config.defaultModel) ? [] : [`defaultModel names "${config.defaultModel}", which is neither a recipe nor a member`]),
-    ...Object.entries(config.aliases).flatMap(([alias, target]) => (known(target) ? [] : [`aliases.${alias} names "${target}", which is neither a recipe nor a member`])),
-  ];
-  const runs: Finding =
-    able.length === 0
-      ? { check: 'recipes', state: 'wrong', message: 'The team can run none of the recipes.', code: 'recipe_unavailable', remedy: 'See `tandem recipes` for what each needs.' }
-      : { check: 'recipes', state: 'ok', message: able.join(', ') };
-  return [runs, ...unknown.map((message): Finding => ({ check: 'recipes', state: 'wrong', message: `${message}.`, code: 'config_invalid', remedy: '`tandem recipes` lists the recipes, `tandem models` the members.' }))];
 }
 
 /** Whether the store can be opened, or made. */

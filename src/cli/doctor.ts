@@ -1,8 +1,8 @@
 /** `tandem doctor`: checks everything that a working Tandem needs, and says for each mistake what to do. */
-import { checkConfig } from '../config.ts';
+import { checkConfig, type ConfigInput } from '../config.ts';
 import { mistakeText, readConfig, type FoundConfig } from '../config-file.ts';
 import { TandemError } from '../errors.ts';
-import { bundledCheck, environmentCheck, nativeCheck, nodeCheck, portCheck, recipesCheck, storeCheck, type Finding } from './checks.ts';
+import { bundledCheck, environmentCheck, nativeCheck, nodeCheck, portCheck, storeCheck, type Finding } from './checks.ts';
 import { checkMembers } from './member-checks.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { configOption, number } from './request-options.ts';
@@ -27,7 +27,8 @@ const doctorHelp = [
   examples(['tandem doctor', 'check the configuration nearby'], ['tandem doctor -c prod/tandem.config.ts --json', 'for a script; see the exit code']),
   '',
   'Checked: Node, the native library, the bundled weights, every mistake of the configuration, environment variables that',
-  'it names, each member (opened and asked), recipes, the store, the port. Exit code 1 when anything is wrong.',
+  'it names, each member (opened and asked), recipes and their knobs, trained files, model ids, keys, threads, whether all',
+  'of it works together, the store, the port. Exit code 1 when anything is wrong.',
 ].join('\n');
 
 async function doctor(terminal: Terminal, options: DoctorOptions): Promise<void> {
@@ -40,8 +41,9 @@ async function doctor(terminal: Terminal, options: DoctorOptions): Promise<void>
   report(await nativeCheck());
   for (const finding of await bundledCheck()) report(finding);
   const found = await configuration(terminal, options.config, report);
-  if (found !== undefined) await checkConfigured(terminal, found, options, report);
-  const wrong = findings.filter(({ state }) => state === 'wrong').length;
+  const faults = (): number => findings.filter(({ state }) => state === 'wrong').length;
+  if (found !== undefined) await checkConfigured(terminal, found, options, report, faults);
+  const wrong = faults();
   if (options.json === true) printJson(terminal, { ok: wrong === 0, findings });
   else print(terminal, '', wrong === 0 ? terminal.colours.green('Nothing is wrong.') : terminal.colours.red(`${wrong} thing${wrong === 1 ? ' is' : 's are'} wrong.`));
   if (wrong > 0) terminal.exit.code = exitCodes.failed;
@@ -62,14 +64,17 @@ async function configuration(terminal: Terminal, file: string | undefined, repor
   }
 }
 
-async function checkConfigured(terminal: Terminal, found: FoundConfig, options: DoctorOptions, report: (finding: Finding) => void): Promise<void> {
+async function checkConfigured(terminal: Terminal, found: FoundConfig, options: DoctorOptions, report: (finding: Finding) => void, faults: () => number): Promise<void> {
   const { config } = checkConfig(found.input);
   if (config === undefined) return;
   for (const finding of environmentCheck(config, terminal.env)) report(finding);
   const { findings, team } = await checkMembers(config, { baseDir: found.baseDir, env: terminal.env, timeoutMs: options.timeout * 1000 });
   for (const finding of findings) report(finding);
-  for (const finding of await recipesCheck(config, team)) report(finding);
-  await team.close();
+  const setup = { input: found.input as ConfigInput, config, baseDir: found.baseDir, env: terminal.env, team };
+  const { setupChecks, togetherCheck } = await import('./setup-checks.ts');
+  for (const finding of await setupChecks(setup)) report(finding);
+  if (faults() > 0) await team.close();
+  else for (const finding of await togetherCheck(setup)) report(finding);
   report(await storeCheck(config, found.baseDir, terminal.env));
   report(await portCheck(config));
 }

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
 import { configFileNames, loadConfig } from '../config-file.ts';
-import { checkConfig, type ConfigInput } from '../config.ts';
+import { bundledMembers, checkConfig, type ConfigInput } from '../config.ts';
 import { TandemError, fail } from '../errors.ts';
 import { modelFolder } from '../models/pull/cache.ts';
 import { bundledIds } from './bundled-card.ts';
@@ -101,7 +101,7 @@ async function choosePair(terminal: Terminal, options: InitOptions): Promise<Pai
 
 async function findCandidates(terminal: Terminal, options: InitOptions): Promise<readonly Candidate[]> {
   // nano is too weak to be anybody's small model; it drafts
-  const bundled = bundledIds().filter((id) => id !== 'nano').map((id, index): Candidate => ({ label: `bundled:${id}`, size: index, settings: { engine: 'llama', file: `bundled:${id}` } }));
+  const bundled = bundledIds().filter((id) => id !== 'nano').map((id, index): Candidate => ({ label: `bundled:${id}`, size: index, settings: bundledSettings(`bundled:${id}`) }));
   const files = options.search ? [...findGguf(searchPlaces(terminal.cwd, modelFolder(terminal.env), terminal.env)), ...findOllama(terminal.env)] : [];
   const served = options.probe ? await findServers() : [];
   const own: Candidate[] = [
@@ -125,7 +125,7 @@ function llamaSettings(terminal: Terminal, path: string): Member {
 /** A model that the user named: a GGUF file, `bundled:<id>`, or `<base URL>#<model>`. */
 function namedCandidate(terminal: Terminal, name: string | undefined, keyEnv: string | undefined): Candidate | undefined {
   if (name === undefined) return undefined;
-  if (/^bundled:/.test(name)) return { label: name, size: 0, settings: { engine: 'llama', file: name } };
+  if (/^bundled:/.test(name)) return { label: name, size: 0, settings: bundledSettings(name) };
   if (/^https?:\/\//.test(name)) {
     const [baseUrl = '', model = ''] = name.split('#');
     if (model === '') fail('usage', 'A server is named as <base URL>#<model name>, such as http://127.0.0.1:11434/v1#qwen3:4b.');
@@ -175,6 +175,11 @@ async function withKey(lines: Interface, candidate: Candidate): Promise<Candidat
   if (settings.engine !== 'openai' || settings.place !== 'cloud' || settings.apiKeyEnv !== undefined) return candidate;
   const name = (await lines.question('Environment variable with its API key (empty: none): ')).trim();
   return name === '' ? candidate : { ...candidate, settings: { ...settings, apiKeyEnv: name } };
+}
+
+/** What the bundled pair is run with when there is no configuration. */
+function bundledSettings(file: string): Member {
+  return Object.values(bundledMembers).find((settings) => 'file' in settings && settings.file === file) ?? { engine: 'llama', file };
 }
 
 function isBundled(settings: Member): boolean {

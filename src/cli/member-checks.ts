@@ -19,16 +19,35 @@ export interface MemberCheckContext {
 export async function checkMembers(config: Config, context: MemberCheckContext): Promise<{ readonly findings: readonly Finding[]; readonly team: Team }> {
   const engine: EngineContext = { baseDir: context.baseDir, env: context.env, clock: systemClock, random: systemRandom };
   const checked = await Promise.all(Object.entries(config.members).map(([id, settings]) => checkMember(id, settings, engine, context.timeoutMs)));
-  return { findings: checked.map(({ finding }) => finding), team: new Team(checked.flatMap(({ member }) => member ?? [])) };
+  const members = checked.flatMap(({ member }) => member ?? []);
+  return { findings: [...checked.map(({ finding }) => finding), ...priceNotes(members, limitsInDollars(config))], team: new Team(members) };
+}
+
+/** Settings that limit dollars. */
+function limitsInDollars({ policy, gateway }: Config): string[] {
+  const names = (['costUsdMaxPerRequest', 'costUsdPerDay', 'costUsdPerMonth'] as const).filter((name) => policy[name] !== undefined).map((name) => `policy.${name}`);
+  return [...names, ...gateway.keys.flatMap(({ costUsdPerDay }, index) => (costUsdPerDay === undefined ? [] : [`gateway.keys[${index}].costUsdPerDay`]))];
+}
+
+/** Members in the cloud whose price is not known: no limit in dollars can be kept with them. */
+function priceNotes(members: readonly AnyMember[], limits: readonly string[]): Finding[] {
+  return members
+    .filter(({ price, model }) => price === undefined && model.place === 'cloud' && model.engine !== 'recorded')
+    .map(({ id }) => ({
+      check: `member ${id}`,
+      state: 'note',
+      message: `its price is not known: costs leave it out, and it is refused wherever dollars are limited (${limits.length === 0 ? 'by a request' : limits.join(', ')})`,
+      remedy: `Set members.${id}.price.`,
+    }));
 }
 
 async function checkMember(id: string, settings: Config['members'][string], context: EngineContext, timeoutMs: number): Promise<{ readonly finding: Finding; readonly member?: AnyMember }> {
   const check = `member ${id}`;
-  const { openModel } = await import('../models/load.ts');
+  const { memberOf, openModel } = await import('../models/load.ts');
   let member: AnyMember | undefined;
   try {
     const model = await openModel(id, settings, context);
-    member = { id, roles: settings.roles ?? [id], model } as AnyMember;
+    member = memberOf(id, settings, model);
     const signal = AbortSignal.timeout(Math.ceil(timeoutMs));
     const { latencyMs } = await orTimeout(model.check({ signal }), signal, timeoutMs);
     return { member, finding: { check, state: 'ok', message: `${settings.engine} on ${model.place}, ${model.abilities.levels.join(' ')}, answered in ${latencyMs < 10 ? latencyMs.toFixed(1) : latencyMs.toFixed(0)} ms` } };

@@ -4,7 +4,7 @@ import { unmetNeeds } from '../recipes/recipe.ts';
 import { bundledNote, embedderCard, type EmbedderCard } from './bundled-card.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { bytesText, countText, memberRows, type MemberRow } from './member-row.ts';
-import { withRuntime } from './open-runtime.ts';
+import { looking } from './open-runtime.ts';
 import { configOption } from './request-options.ts';
 import { note, print, printJson, printTable, wrap, type Terminal } from './terminal.ts';
 
@@ -30,7 +30,7 @@ const modelsExamples = [
 
 async function models(terminal: Terminal, options: ModelsOptions): Promise<void> {
   const files = await listPulled(terminal.env);
-  await withRuntime(terminal, options.config, async ({ runtime, loaded }) => {
+  await looking(terminal, options.config, async ({ runtime, loaded }) => {
     const rows = memberRows(runtime.team, runtime.config);
     const recipes = [...runtime.recipes.values()].filter((recipe) => unmetNeeds(recipe, runtime.team).length === 0).map((recipe) => recipe.id);
     const embedder = embedderCard();

@@ -57,15 +57,17 @@ export async function buildProgram(terminal: Terminal, wanted: (name: string) =>
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('--no-color', 'print without colours (also: NO_COLOR=1)')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help for a command')
     .showHelpAfterError('(tandem --help lists the commands)')
     .addHelpText('after', firstSteps);
   for (const { name, summary, load } of commands) {
     const command = quiet(new Command(name), terminal).summary(summary).description(sentence(summary)).helpOption('-h, --help', 'print help').showHelpAfterError(`(tandem ${name} --help lists the options)`);
-    if (wanted(name)) (await load()).define(command, terminal);
-    else command.action(() => undefined);
+    if (wanted(name)) {
+      (await load()).define(command, terminal);
+      if (command.commands.length > 0) addHelp(command, terminal);
+    } else command.action(() => undefined);
     program.addCommand(command);
   }
+  addHelp(program, terminal);
   // what stands after `train tool <command>` belongs to that command, also where an option of ours has the same name
   if (wanted('train') && wanted('tool')) program.enablePositionalOptions();
   program.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 mistake in the command line, 130 ended by Ctrl-C.');
@@ -78,6 +80,18 @@ Try:
   $ tandem run "Compute, left to right: 12 + 30 - 5"    one answer
   $ tandem recipes                                      what this team can do
   $ tandem init                                         bring your own models`;
+
+/** The command `help`. Commander's own prints the help of the whole for a command that does not exist, without a word. */
+function addHelp(above: Command, terminal: Terminal): void {
+  const help = quiet(new Command('help'), terminal).summary('print help for a command').description('Print help for a command.').argument('[command...]').helpOption('-h, --help', 'print help');
+  above.helpCommand(false).addCommand(
+    help.action((names: readonly string[]) => {
+      let at = above;
+      for (const name of names) at = at.commands.find((each) => each.name() === name) ?? at.error(`error: unknown command '${name}'`);
+      at.outputHelp();
+    }),
+  );
+}
 
 function quiet(command: Command, terminal: Terminal): Command {
   return command

@@ -4,7 +4,7 @@ import { unmetNeeds, type Need, type Recipe } from '../recipes/recipe.ts';
 import type { Team } from '../models/team.ts';
 import { examples, type DefineCommand } from './help.ts';
 import { knobRows, type KnobRow } from './knob-rows.ts';
-import { openRuntime } from './open-runtime.ts';
+import { looking } from './open-runtime.ts';
 import { needText } from './need-text.ts';
 import { configOption } from './request-options.ts';
 import { note, print, printJson, printTable, wrap, type Terminal } from './terminal.ts';
@@ -18,7 +18,7 @@ interface RecipesOptions {
 /** Defines the command. */
 export const define: DefineCommand = (command, terminal) => {
   configOption(command.argument('[name]', 'show one recipe with its knobs'))
-    .option('--coverage', 'print which rows of the list of published systems a test covers, by the tests that name them')
+    .option('--coverage', 'print which rows of the list of published systems a test covers, by the tests that name them (in the repository)')
     .option('-j, --json', 'print JSON')
     .addHelpText('after', examples(['tandem recipes', 'all of them'], ['tandem recipes cascade', 'one, with its knobs and papers'], ['tandem recipes --coverage', 'covered rows of the list of systems']))
     .action((name: string | undefined, options: RecipesOptions) => (options.coverage === true ? showCoverage(terminal, options.json === true) : recipes(terminal, name, options)));
@@ -56,10 +56,7 @@ async function recipes(terminal: Terminal, name: string | undefined, options: Re
 
 async function gather(terminal: Terminal, config: string | undefined): Promise<{ readonly rows: readonly RecipeRow[]; readonly problem?: TandemError }> {
   try {
-    const { runtime } = await openRuntime(terminal, config);
-    const rows = [...runtime.recipes.values()].map((recipe) => rowOf(recipe, runtime.team));
-    await runtime.close();
-    return { rows };
+    return { rows: await looking(terminal, config, ({ runtime }) => [...runtime.recipes.values()].map((recipe) => rowOf(recipe, runtime.team))) };
   } catch (thrown) {
     const problem = TandemError.from(thrown);
     if (problem.code === 'config_missing') throw problem;
@@ -118,11 +115,13 @@ async function showCoverage(terminal: Terminal, json: boolean): Promise<void> {
   const [{ registry }, { coverage }] = await Promise.all([import('../recipes/index.ts'), import('../recipes/coverage.ts')]);
   const systems = coverage(registry);
   const shown = systems.filter(({ recipes: ids, tests }) => ids.length > 0 || tests.length > 0);
-  if (json) return printJson(terminal, { total: systems.length, rows: shown });
+  const tested = shown.filter(({ tests }) => tests.length > 0);
+  if (json) return printJson(terminal, { total: systems.length, testsKnown: tested.length > 0, rows: shown });
   const { dim, red } = terminal.colours;
   for (const { row, name, mechanism, recipes: ids, tests } of shown) {
     print(terminal, `${String(row).padStart(3)}  ${name} ${dim(`(${mechanism})`)}`, `     ${ids.join(', ') || red('no recipe claims it')}`);
-    print(terminal, ...(tests.length === 0 ? [`     ${red('no test names it')}`] : tests.map((title) => dim(`     ${title}`))));
+    if (tested.length > 0) print(terminal, ...(tests.length === 0 ? [`     ${red('no test names it')}`] : tests.map((title) => dim(`     ${title}`))));
   }
-  note(terminal, `${shown.filter(({ tests }) => tests.length > 0).length} of ${systems.length} rows are covered by a test that names the row.`);
+  if (tested.length > 0) note(terminal, `${tested.length} of ${systems.length} rows are covered by a test that names the row.`);
+  else note(terminal, `${shown.length} of ${systems.length} rows are claimed by a recipe. The tests that name them stand in the repository, not in the package.`);
 }

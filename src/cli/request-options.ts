@@ -53,7 +53,7 @@ export function requestOptions(command: Command): Command {
     .option('--frequency-penalty <x>', '-2 to 2', number(-2, 2))
     .option('--repetition-penalty <x>', 'above 0, 1 is none', number(0.01, 100))
     .option('--seed <n>', 'same seed, same answer, where the engine can', whole(-2_147_483_648))
-    .option('--stop <text>', 'end the answer before this text; may be repeated, at most 4 times', collect)
+    .option('--stop <text>', 'end the answer before this text; may be repeated, at most 4 times', collectStop)
     .addOption(new Option('--objective <what>', 'what tandem/auto favours').choices(['quality', 'balanced', 'cost', 'latency', 'private']))
     .addOption(new Option('--privacy <class>', 'what members in the cloud may read').choices(['open', 'standard', 'confidential']))
     .option('--cost-max <usd>', 'dollars that the answer may cost', number(0, 1e6))
@@ -128,9 +128,12 @@ export function whole(least: number, most = 2_147_483_647): (text: string) => nu
   };
 }
 
-/** Collects a repeated option. */
-export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), text];
+const stopsMax = 4;
+
+/** Collects the texts of `--stop`. */
+export function collectStop(text: string, before: readonly string[] = []): readonly string[] {
+  if (before.length === stopsMax) throw new InvalidArgumentError(`Expected at most ${stopsMax} of them.`);
+  return [...before, text];
 }
 
 /** Collects `name=value`, where the value is JSON if it can be read as such, else a text. */

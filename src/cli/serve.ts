@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { fail, TandemError } from '../errors.ts';
 import type { GatewayOptions } from '../gateway/index.ts';
 import { unmetNeeds } from '../recipes/recipe.ts';
+import { giveBackWhenQuiet } from '../system/give-back.ts';
 import { holdYoungGeneration, tidy, tidyThreads } from '../system/memory.ts';
 import type { Runtime } from '../tandem.ts';
 import { memberRows, type MemberRow } from './member-row.ts';
@@ -48,6 +49,7 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
     await announce(terminal, serving.runtime, { url: serving.url, file: serving.file, threads: serving.threads, json: options.json === true, startMs: performance.now() - startedMs });
     holdYoungGeneration();
     if (hasModels(serving.runtime.config)) tidy(serving.busy);
+    giveBackWhenQuiet();
     const broken = await Promise.race([stop.first, serving.broken]);
     if (broken !== undefined) throw broken;
     if (options.json !== true) note(terminal, terminal.errorColours.dim('Stopping: running answers are finished first. Ctrl-C again stops at once.'));

@@ -1,6 +1,6 @@
 /** The plain program: one model writes the answer, one token a step. */
 import { Answer, type AnswerArgs, type AnswerEvent } from './answer.ts';
-import type { Laws, ProgramEnv, Step } from './program.ts';
+import type { Law, Laws, ProgramEnv, Step } from './program.ts';
 
 /**
  * Writes an answer with the model in the role `model`.
@@ -10,9 +10,10 @@ export function* generate(env: ProgramEnv<AnswerEvent>, args: AnswerArgs): Gener
   const answer = new Answer(env, 'model', args);
   const sequence = env.open('model', args.prompt);
   const cached = sequence.length;
-  const next = [0];
-  const steps = [{ sequence, tokens: next, laws: 'last' as const }];
-  let laws = yield [{ sequence, tokens: args.prompt.slice(cached), laws: 'last' }];
-  while (answer.take((next[0] = answer.choose((laws[0] as Laws).at(0))))) laws = yield steps;
+  const next = (law: Law): number | undefined => {
+    const token = answer.choose(law);
+    return answer.take(token) ? token : undefined;
+  };
+  yield [{ sequence, tokens: args.prompt.slice(cached), laws: 'last', next }];
   answer.finish(cached);
 }

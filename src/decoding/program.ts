@@ -22,6 +22,17 @@
  *       [laws] = yield [{ sequence, tokens: [token], laws: 'last' }];
  *     }
  *   }
+ *
+ * The same as one step that goes on by itself: the driver need not wake the program for each token.
+ *
+ *   let n = 0;
+ *   const next = (law) => {
+ *     const token = argmax(law);
+ *     if (env.vocabulary('model').isEnd(token)) return undefined;
+ *     env.emit({ token });
+ *     return ++n < tokensMax ? token : undefined;
+ *   };
+ *   yield [{ sequence, tokens: prompt, laws: 'last', next }];
  */
 
 /** Logits over the vocabulary, in place: valid until the program yields again. The program may write to it. */
@@ -57,6 +68,12 @@ export interface Step {
   readonly tokens: readonly number[];
   /** After which tokens laws are wanted; a number means after each of that many last ones. */
   readonly laws: 'last' | 'all' | 'none' | number;
+  /**
+   * Lets the step go on by itself; `laws` must be `last`. Called with each law: a token that it returns is appended and its law comes
+   * next; nothing ends the step, and the program gets the law after the last token that was appended. Must not yield, open or close anything.
+   * Between two tokens of a small model even waking a generator counts.
+   */
+  readonly next?: (law: Law) => number | undefined;
 }
 
 /** How many laws a step asks for. */

@@ -88,17 +88,17 @@ class Pair {
     if (wanted <= 0) return;
     const { occurrences } = this.#answer;
     const constraint = this.#answer.constraint?.clone();
-    let tokens = yield* this.#catchUp(this.#tokens.slice(this.#drafter.length));
-    while (drafted.length < wanted && this.#length.goOn()) {
-      const [laws] = yield [{ sequence: this.#drafter, tokens, laws: 'last' }];
-      const token = this.#propose((laws as Laws).at(0), drafted.length, constraint);
-      if (token === undefined) break;
+    const next = (law: Law): number | undefined => {
+      const token = this.#propose(law, drafted.length, constraint);
+      if (token === undefined) return undefined;
       drafted.push(token);
-      if (this.#vocabulary.isEnd(token)) break;
+      if (this.#vocabulary.isEnd(token)) return undefined;
       occurrences.add(token);
       constraint?.accept(token);
-      tokens = [token];
-    }
+      return drafted.length < wanted && this.#length.goOn() ? token : undefined;
+    };
+    const tokens = yield* this.#catchUp(this.#tokens.slice(this.#drafter.length));
+    yield [{ sequence: this.#drafter, tokens, laws: 'last', next }];
     for (const token of drafted) if (!this.#vocabulary.isEnd(token)) occurrences.remove(token);
     constraint?.close();
     this.#draftedTokens += drafted.length;

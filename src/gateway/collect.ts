@@ -12,6 +12,8 @@ export interface CollectedCall {
 /** One whole answer. */
 export interface CollectedAnswer {
   text: string;
+  /** Why the model will not answer, in its words; empty where it does. */
+  refusal: string;
   reasoning: string;
   readonly calls: CollectedCall[];
   readonly tokens: EmittedToken[];
@@ -44,7 +46,7 @@ export async function readAnswers(parts: Pulled<Part>, answers: number, take: (p
 /** Gathers whole answers, as `readAnswers` reads them. */
 export async function collect(parts: Pulled<Part>, answers: number): Promise<Collected> {
   const collected: CollectedAnswer[] = [];
-  for (let index = 0; index < answers; index++) collected.push({ text: '', reasoning: '', calls: [], tokens: [], finish: 'stop' });
+  for (let index = 0; index < answers; index++) collected.push({ text: '', refusal: '', reasoning: '', calls: [], tokens: [], finish: 'stop' });
   await readAnswers(parts, answers, (part) => {
     const answer = collected[part.answer];
     if (answer !== undefined) addPart(answer, part);
@@ -56,7 +58,8 @@ export async function collect(parts: Pulled<Part>, answers: number): Promise<Col
 function addPart(answer: CollectedAnswer, part: Part): void {
   switch (part.type) {
     case 'text':
-      answer.text += part.delta;
+      if (part.refusal === true) answer.refusal += part.delta;
+      else answer.text += part.delta;
       if (part.tokens !== undefined) answer.tokens.push(...part.tokens);
       return;
     case 'reasoning':

@@ -5,6 +5,7 @@ import { dollars } from './endpoint.ts';
 import type { Handler } from './http/router.ts';
 import { compileTable, honoured, readParameters, type ParameterTable } from './parameters/parameter.ts';
 import { integerAt, listAt, oneOf, textAt, unsupported, wrong, type JsonObject } from './parameters/reading.ts';
+import { endUser } from './parameters/sampling.ts';
 import type { GatewayRuntime } from './runtime.ts';
 
 /** An embeddings request while its body is being read. */
@@ -22,7 +23,7 @@ export const embeddingsTable: ParameterTable<EmbeddingDraft> = {
   input: honoured('a text, or 1 to 2048 texts', (value, path, draft) => void (draft.texts = textsAt(value, path))),
   dimensions: honoured('keep only this many; at least 1', (value, path, draft) => void (draft.dimensions = integerAt(value, path, 1, 65_536))),
   encoding_format: honoured('float (default) or base64', (value, path, draft) => void (draft.base64 = oneOf(value, path, ['float', 'base64']) === 'base64')),
-  user: honoured('end-user id, for limits and traces', (value, path, draft) => void (draft.user = textAt(value, path, 0, 512))),
+  user: honoured(endUser, (value, path, draft) => void (draft.user = textAt(value, path, 0, 512))),
 };
 
 const parameters = compileTable(embeddingsTable);
@@ -45,6 +46,7 @@ function readEmbedding(body: JsonObject): EmbeddingDraft {
 export function embeddingsHandler(runtime: GatewayRuntime): Handler {
   return async (call) => {
     const draft = readEmbedding(await call.readJson());
+    call.untraced = undefined;
     const model = draft.model ?? runtime.config.defaultModel;
     const request: EmbeddingRequest = {
       model,

@@ -12,7 +12,7 @@ import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
 import { collect, readAnswers, type Collected } from './collect.ts';
 import { explanation } from './explanation.ts';
-import { EventStream } from './http/event-stream.ts';
+import type { EventStream } from './http/event-stream.ts';
 import type { HttpCall } from './http/call.ts';
 import { received, type Draft } from './parameters/draft.ts';
 import { finishDraft } from './parameters/finish-draft.ts';
@@ -66,6 +66,7 @@ function answer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime,
   const nowMs = runtime.clock.wallMs();
   const about: About = { id: newTraceId(nowMs, runtime.random), createdS: Math.floor(nowMs / 1000), model };
   call.traceId = about.id;
+  call.untraced = undefined;
   return draft.stream ? streamAnswer(endpoint, runtime, streams, call, draft, request, about) : wholeAnswer(endpoint, runtime, call, draft, request, about);
 }
 
@@ -95,10 +96,11 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
 async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
   const running = runtime.begin(request, call.signal, about.id);
   // With others, each takes this step before the first of them calls a member.
-  const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
+  const run = running instanceof Promise || !isAlone() ? await running : running;
+  const { trace, parts } = run;
   join(call, trace);
   const reading = pulled(parts);
-  const stream = new EventStream(call.response, () => replyHeaders(trace, undefined));
+  const stream = call.events(() => replyHeaders(trace, undefined));
   const writer = endpoint.events(about, draft);
   const ticket = streams.add(stream);
   let begun = false;
@@ -107,7 +109,9 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
       if (call.response.destroyed) return false;
       const opening = begun ? '' : writer.begin();
       begun = true;
-      return stream.send(opening + writer.part(part));
+      const slow = stream.send(opening + writer.part(part));
+      if (slow !== undefined) run.onTimeUp ??= () => stream.stopWaiting();
+      return slow;
     });
     stream.end((begun ? '' : writer.begin()) + writer.end(trace));
   } catch (thrown) {

@@ -6,6 +6,7 @@
 import type { Server } from 'node:http';
 import type { Config } from '../config.ts';
 import type { TandemError } from '../errors.ts';
+import type { Surface } from '../exchange.ts';
 import { Bag } from '../system/bag.ts';
 import { chatEndpoint } from './chat/endpoint.ts';
 import { completionsEndpoint } from './completions/endpoint.ts';
@@ -66,6 +67,7 @@ export function createGateway(runtime: GatewayRuntime, settings: Config['gateway
     settings,
     router,
     clock: runtime.clock,
+    traceRefused: (error, call) => (call.untraced === undefined ? undefined : runtime.refused(call.untraced, call.key, error)),
     onFailure: (error, call) => options.onFailure?.(error, { path: call.path, traceId: call.traceId }),
     ...(options.peers === undefined ? {} : { peers: options.peers }),
   });
@@ -89,11 +91,18 @@ function routes(runtime: GatewayRuntime, streams: OpenStreams, metrics: Handler,
   const text = <D extends Draft>(endpoint: Endpoint<D>): Handler => (call) => answerCall(endpoint, runtime, streams, call);
   const get = (path: string, handler: Handler): Route => ({ method: 'GET', path, work: false, handler });
   const post = (path: string, handler: Handler): Route => ({ method: 'POST', path, work: true, handler });
+  /** A request to the models. The key is looked at before the body: a stranger's is neither read nor traced. */
+  const request = (path: string, surface: Surface, handler: Handler): Route =>
+    post(path, (call) => {
+      runtime.admission.checkKey(call.key);
+      call.untraced = surface;
+      return handler(call);
+    });
   return [
-    post('/v1/chat/completions', text(chatEndpoint)),
-    post('/v1/completions', text(completionsEndpoint)),
-    post('/v1/responses', text(responsesEndpoint)),
-    post('/v1/embeddings', embeddingsHandler(runtime)),
+    request('/v1/chat/completions', 'chat', text(chatEndpoint)),
+    request('/v1/completions', 'completions', text(completionsEndpoint)),
+    request('/v1/responses', 'responses', text(responsesEndpoint)),
+    request('/v1/embeddings', 'embeddings', embeddingsHandler(runtime)),
     get('/v1/models', modelsHandler(runtime)),
     get('/v1/models/*', modelHandler(runtime)),
     get('/tandem/traces', tracesHandler(runtime)),

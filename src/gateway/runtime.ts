@@ -6,4 +6,4 @@
 import type { Runtime } from '../tandem.ts';
 
 /** The part of a runtime that the gateway uses. */
-export type GatewayRuntime = Pick<Runtime, 'config' | 'team' | 'store' | 'admission' | 'clock' | 'random' | 'models' | 'onTrace' | 'begin' | 'embed'> & Partial<Pick<Runtime, 'reward'>>;
+export type GatewayRuntime = Pick<Runtime, 'config' | 'team' | 'store' | 'admission' | 'clock' | 'random' | 'models' | 'onTrace' | 'begin' | 'refused' | 'embed'> & Partial<Pick<Runtime, 'reward'>>;

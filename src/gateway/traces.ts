@@ -6,7 +6,7 @@ import type { Handler } from './http/router.ts';
 import { integerAt, wrong } from './parameters/reading.ts';
 import type { GatewayRuntime } from './runtime.ts';
 
-const known = new Set(['limit', 'before', 'caller', 'recipe', 'outcome']);
+const known = new Set(['limit', 'before', 'beforeId', 'caller', 'recipe', 'outcome']);
 
 function readQuery(query: URLSearchParams): { -readonly [K in keyof TraceQuery]: TraceQuery[K] } {
   const read: { -readonly [K in keyof TraceQuery]: TraceQuery[K] } = {};
@@ -14,17 +14,23 @@ function readQuery(query: URLSearchParams): { -readonly [K in keyof TraceQuery]:
     if (!known.has(name)) fail('parameter_unknown', { message: 'The query has a field that is not part of the interface.', param: name.slice(0, 64) });
     if (name === 'limit') read.limit = integerAt(numberOf(value), name, 1, 1_000);
     else if (name === 'before') read.beforeMs = integerAt(numberOf(value), name, 0, Number.MAX_SAFE_INTEGER);
+    else if (name === 'beforeId') read.beforeId = traceIdAt(value, name);
     else if (value === '' || value.length > 256) wrong(name, 'a text of 1 to 256 characters', value);
     else read[name as 'caller' | 'recipe' | 'outcome'] = value;
   }
+  if (read.beforeId !== undefined && read.beforeMs === undefined) wrong('beforeId', 'before beside it', read.beforeId);
   return read;
+}
+
+function traceIdAt(value: string, name: string): string {
+  return /^[0-9a-f]{32}$/.test(value) ? value : wrong(name, '32 lower-case hex digits', value);
 }
 
 function numberOf(value: string): number | string {
   return /^\d{1,16}$/.test(value) ? Number(value) : value;
 }
 
-/** Lists traces, newest first. */
+/** Lists traces, newest first. `nextBefore` and `nextBeforeId` of a reply are the `before` and `beforeId` of the next page. */
 export function tracesHandler(runtime: GatewayRuntime): Handler {
   return async (call) => {
     const caller = runtime.admission.identify(call.key);
@@ -33,7 +39,8 @@ export function tracesHandler(runtime: GatewayRuntime): Handler {
     await runtime.store.flush();
     const traces = await runtime.store.listTraces(query);
     const last = traces.at(-1);
-    call.json(200, { object: 'list', data: traces, nextBefore: traces.length === (query.limit ?? 50) && last !== undefined ? last.startedAtMs : null });
+    const more = traces.length === (query.limit ?? 50) && last !== undefined;
+    call.json(200, { object: 'list', data: traces, nextBefore: more ? last.startedAtMs : null, nextBeforeId: more ? last.id : null });
   };
 }
 

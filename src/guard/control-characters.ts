@@ -118,6 +118,7 @@ function textOf(part: ContentPart): string {
 }
 
 function sameChannel(a: ContentPart, b: ContentPart): boolean {
+  if (a.type === 'text' && b.type === 'text') return a.refusal === b.refusal;
   return a.type === b.type && (a.type !== 'tool-call' || b.type !== 'tool-call' || a.call === b.call);
 }
 

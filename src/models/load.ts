@@ -4,10 +4,12 @@
  * Each engine is imported only when a member needs it. If one member cannot be opened, the others are closed again and
  * the error names the member.
  */
+import { basename } from 'node:path';
 import type { Config, MemberConfig } from '../config.ts';
 import { TandemError } from '../errors.ts';
 import type { EngineContext } from './context.ts';
 import type { Model } from './port.ts';
+import { listPriceOf } from './prices.ts';
 import { Team, type AnyMember } from './team.ts';
 
 /**
@@ -27,6 +29,17 @@ export async function openTeam(members: Config['members'], context: EngineContex
   return new Team(entries.map(([id, settings], index) => memberOf(id, settings, (opened[index] as PromiseFulfilledResult<Model>).value)));
 }
 
+/** Where the servers of members are, by member id; nothing for those in this process or behind a library. */
+export function serversOf(members: Config['members']): ReadonlyMap<string, { readonly address: string; readonly port: number }> {
+  return new Map(
+    Object.entries(members).flatMap(([id, settings]) => {
+      if (settings.engine !== 'openai') return [];
+      const { hostname, port, protocol } = new URL(settings.baseUrl);
+      return [[id, { address: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }] as const];
+    }),
+  );
+}
+
 /** Opens one model with the engine that its settings name. */
 export async function openModel(id: string, settings: MemberConfig, context: EngineContext): Promise<Model> {
   switch (settings.engine) {
@@ -43,21 +56,25 @@ export async function openModel(id: string, settings: MemberConfig, context: Eng
   }
 }
 
-function memberOf(id: string, settings: MemberConfig, model: Model): AnyMember {
+/** A member of an opened model, with its price: the configured one, else in the cloud the list price. */
+export function memberOf(id: string, settings: MemberConfig, model: Model): AnyMember {
+  const modelName = modelNameOf(settings);
+  const price = settings.price === undefined ? (model.place === 'cloud' ? listPriceOf(modelName ?? id) : undefined) : priceOf(settings.price);
   return {
     id,
     roles: settings.roles ?? [id],
     model,
-    ...modelNameOf(settings),
-    ...(settings.price === undefined ? {} : { price: priceOf(settings.price) }),
+    ...(modelName === undefined ? {} : { modelName }),
+    ...(price === undefined ? {} : { price }),
     ...(settings.energy === undefined ? {} : { energy: settings.energy }),
+    ...('attachmentTokensMax' in settings && settings.attachmentTokensMax !== undefined ? { attachmentTokensMax: settings.attachmentTokensMax } : {}),
   } as AnyMember;
 }
 
-function modelNameOf(settings: MemberConfig): { readonly modelName?: string } {
-  if (settings.engine === 'openai') return { modelName: settings.model };
-  if (settings.engine === 'ai-sdk' && 'modelId' in settings.model && typeof settings.model.modelId === 'string') return { modelName: settings.model.modelId };
-  return {};
+function modelNameOf(settings: MemberConfig): string | undefined {
+  if (settings.engine === 'openai') return settings.model;
+  if (settings.engine === 'ai-sdk' && 'modelId' in settings.model && typeof settings.model.modelId === 'string') return settings.model.modelId;
+  return settings.engine === 'llama' || settings.engine === 'static' ? basename(settings.file) : undefined;
 }
 
 function priceOf(price: NonNullable<MemberConfig['price']>): NonNullable<AnyMember['price']> {

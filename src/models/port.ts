@@ -42,6 +42,22 @@ export interface Call {
   readonly note?: (event: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   /** The caller needs no pieces, only the whole answer: an engine may fetch it in one go, which is cheaper. Default false. */
   readonly whole?: boolean;
+  /** Another member can take over: the engine does not wait for as long as a server asks it to, but fails at once. Default false. */
+  readonly replaceable?: boolean;
+  /** Written by the engine while the call runs. Optional. */
+  readonly traffic?: Traffic;
+}
+
+/** What a call has put on the line so far, and what may have come of it: for the books of calls that are broken off. */
+export interface Traffic {
+  /** Bytes sent to and received from the model's server, over all attempts; 0 in process. */
+  bytesUp: number;
+  bytesDown: number;
+  /**
+   * What the model may have done that will be charged for. `none`: nothing was handed to it, or it refused. `seen`: it has the prompt, and what it
+   * wrote comes as it is written. `unseen`: it has the prompt, and its answer comes in one piece, of which nothing is known before.
+   */
+  work: 'none' | 'seen' | 'unseen';
 }
 
 /** What L0 is asked. */
@@ -64,7 +80,7 @@ export interface TokenUsage {
 
 /** A piece of a model's answer. Exactly one `finish` comes last, unless the call throws. */
 export type ModelPart =
-  | { readonly type: 'text'; readonly delta: string; readonly tokens?: readonly EmittedToken[] }
+  | { readonly type: 'text'; readonly delta: string; readonly tokens?: readonly EmittedToken[]; readonly refusal?: true }
   | { readonly type: 'reasoning'; readonly delta: string }
   | { readonly type: 'tool-call'; readonly call: number; readonly id?: string; readonly name?: string; readonly argumentsDelta: string }
   | {

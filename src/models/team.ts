@@ -8,6 +8,9 @@ import type { Place } from '../exchange.ts';
 import { fail } from '../errors.ts';
 import type { Level, Model } from './port.ts';
 
+/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
+export const embedModelId = 'tandem/embed';
+
 /** Dollars a million tokens, and since when the price holds. */
 export interface Price {
   readonly inputUsdPerMillionTokens: number;
@@ -32,11 +35,13 @@ export interface Member<P extends Place = Place> {
   /** Roles it fills: `small`, `large`, `draft`, `guard`, `embed`, `judge` or a name of your own. */
   readonly roles: readonly string[];
   readonly model: Model<P>;
-  /** Name under which its maker lists it, such as `gpt-4.1-mini`, for the built-in prices. Default: the id. */
+  /** Name under which its maker lists it, such as `gpt-4.1-mini`, for traces and the built-in prices; the file's, where it has one. Default: the id. */
   readonly modelName?: string;
-  /** Absent: the built-in price of `modelName` in the cloud, else free (own hardware). */
+  /** Absent: not known in the cloud, free on own machines. Whoever builds a member in code finds list prices with `listPriceOf`. */
   readonly price?: Price;
   readonly energy?: EnergyProfile;
+  /** Prompt tokens that one picture, sound or file comes to at most. Absent: a bound for pictures, none for others (`recipes/prompt-size.ts`). */
+  readonly attachmentTokensMax?: number;
 }
 
 /** A member whose place is known only at run time. The union lets `member.model.place` narrow it. */

@@ -1,8 +1,8 @@
 /**
  * What one key has used and may still use: requests and tokens in any 60 seconds, dollars since midnight UTC.
  *
- * A running request counts with its estimated prompt until it is settled. Dollars are checked against what is spent;
- * requests that run at that moment can overshoot the day's limit, by what they cost and no more.
+ * A running request counts with its estimated prompt until it is settled. Dollars are checked against what is spent: what is left of the
+ * day is what a request may cost, so requests that run at the same moment can overshoot the day's limit together, and one alone cannot.
  */
 import { fail, TandemError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
@@ -59,11 +59,15 @@ export class Account {
     return this.#loading;
   }
 
-  /** Takes a request in. @param promptTokens estimated @throws {TandemError} rate_limited, budget_exhausted */
-  enter(promptTokens: number, nowMs: number, wallMs: number): void {
+  /**
+   * Takes a request in. @param promptTokens estimated
+   * @returns dollars that it may cost; undefined where they are not limited
+   * @throws {TandemError} rate_limited, budget_exhausted
+   */
+  enter(promptTokens: number, nowMs: number, wallMs: number): number | undefined {
     const { name, requestsPerMinute = 0, tokensPerMinute = 0, costUsdPerDay } = this.#settings;
     const memory = this.#memory;
-    memory.locked(() => {
+    return memory.locked(() => {
       const { requests, tokens, runningTokens } = memory;
       if (requests !== undefined && requests.sum(nowMs) + 1 > requestsPerMinute) {
         fail('rate_limited', { message: `The key "${name}" may send ${requestsPerMinute} requests a minute.`, retryAfterMs: requests.untilAtMost(requestsPerMinute - 1, nowMs) });
@@ -77,6 +81,7 @@ export class Account {
       }
       requests?.add(1, nowMs);
       memory.runningTokens = runningTokens + promptTokens;
+      return costUsdPerDay === undefined ? undefined : costUsdPerDay - memory.spentUsd;
     });
   }
 

@@ -74,6 +74,7 @@ test('models: default, aliases of aliases, unknown; keys may be bound to some', 
   const identity = admission.identify('k');
   assert.deepEqual(['gpt-4o', 'small', 'large'].map((id) => identity.mayUse(id)), [true, true, false]);
   assert.equal((await bench({ defaultModel: 'tandem/cascade' }).admit({ model: '' })).model, 'tandem/cascade');
+  for (const taken of ['small', 'tandem/cascade', 'tandem/embed']) assert.throws(() => bench({ aliases: { [taken]: 'large' } }), failing('config_invalid', ({ param }) => param === `aliases.${taken}`));
   assert.throws(() => bench({ aliases: { a: 'nobody' } }), failing('config_invalid', ({ param }) => param === 'aliases.a'));
   assert.throws(() => bench({ aliases: { a: 'b', b: 'a' } }), failing('config_invalid'));
   assert.throws(() => bench({ defaultModel: 'nobody' }), failing('config_invalid', ({ param }) => param === 'defaultModel'));
@@ -132,7 +133,9 @@ test('dollars a day: what the store knows, what was spent since, and a new day',
   await Promise.all([admit({ key: 'k' }, 'one'), admit({ key: 'k' }, 'two')]);
   assert.deepEqual(since, [Date.UTC(2025, 0, 1)], 'read once');
   settle('one', 1, 0.05);
-  await admit({ key: 'k' }, 'three');
+  const third = await admit({ key: 'k' }, 'three');
+  assert.ok(Math.abs((third.policy.limits.costUsdMax ?? 0) - 0.05) < 1e-9, 'what is left is what a request may cost');
+  assert.equal((await admit({ key: 'k', policy: { limits: { costUsdMax: 0.01 } } }, 'four')).policy.limits.costUsdMax, 0.01);
   settle('two', 1, 0.06);
   await assert.rejects(admit({ key: 'k' }), failing('budget_exhausted'));
   clock.nowMs += 12 * 3_600_000;

@@ -15,7 +15,9 @@ import type { Span, TraceRecord } from '../trace/trace.ts';
 import { Account } from './account.ts';
 import { accountMemories, type AccountMemory } from './account-memory.ts';
 import { AnswerLength } from './answer-length.ts';
+import { endUserMark } from './end-user.ts';
 import { KeyRing, type KeySettings } from './keys.ts';
+import { checkLibraryRequest } from './library-request.ts';
 import { mergePolicy } from './merge-policy.ts';
 import { ModelNames } from './resolve-model.ts';
 
@@ -45,9 +47,13 @@ export interface Admission {
   /**
    * The admission stage.
    * @throws {TandemError} key_missing, key_invalid, key_forbidden, rate_limited, budget_exhausted, model_not_found,
-   *   parameter_invalid, context_too_long, policy_violated, store_failed
+   *   parameter_invalid, parameter_unknown, context_too_long, policy_violated, store_failed
    */
   readonly admit: Stages['admit'];
+  /** Whether whoever shows this key may ask at all. @throws {TandemError} key_missing, key_invalid */
+  checkKey(key: string | undefined): void;
+  /** Whether a model id exists here: a recipe, a member, an alias; also the empty one, which is the default. */
+  knows(model: string): boolean;
   /** Who shows this key. @throws {TandemError} key_missing, key_invalid */
   identify(key: string | undefined): Identity;
   /** Accounts for a finished request; for an unknown or refused one it does nothing. */
@@ -61,7 +67,7 @@ interface Entered {
 
 const anonymous: Caller = { name: 'anonymous' };
 
-/** Builds admission. @throws {TandemError} config_invalid for keys, aliases or a default model that cannot work */
+/** Builds admission. @throws {TandemError} config_invalid for keys, aliases, a default model or models of a key that cannot work */
 export function createAdmission(parts: AdmissionParts): Admission {
   return new Desk(parts);
 }
@@ -81,7 +87,9 @@ class Desk implements Admission {
     const { config, team, recipes, env } = parts;
     this.#parts = parts;
     this.#ring = new KeyRing(config.gateway.keys, env);
-    this.#names = new ModelNames(config, team, recipes);
+    this.#names = new ModelNames(config, team.members.map(({ id }) => id), recipes);
+    const [mistake] = this.#names.mistakes(config.gateway.keys);
+    if (mistake !== undefined) fail('config_invalid', { message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, param: mistake.path });
     this.#length = new AnswerLength(config.policy, team);
     const memories = accountMemories(config.gateway.keys, parts.accounts);
     this.#accounts = new Map(this.#ring.keys.map(({ settings }, index) => [settings, new Account(settings, memories[index] as AccountMemory)]));
@@ -92,6 +100,7 @@ class Desk implements Admission {
     const settings = this.#ring.needed && received.surface !== 'library' ? this.#ring.recognise(received.key).settings : undefined;
     const caller = settings === undefined ? anonymous : { name: settings.name };
     journey.trace.calledBy(caller.name);
+    if (received.surface === 'library') checkLibraryRequest(received);
     const model = this.#names.resolve(received.model);
     if (settings !== undefined && !mayUse(settings, received.model, model)) {
       fail('key_forbidden', { message: `The key "${settings.name}" may not use this model.`, param: 'model' });
@@ -99,6 +108,7 @@ class Desk implements Admission {
     const policy = this.#policyOf(received.policy);
     const tokensMax = this.#length.settle(received, model);
     span.set({ model, objective: policy.objective, privacyClass: policy.privacyClass, tokensMax });
+    if (received.user !== undefined) span.set({ endUser: endUserMark(received.user) });
     const admitted: Admitted = { ...received, model, caller, policy, sampling: { ...received.sampling, tokensMax } };
     const account = settings === undefined ? undefined : this.#accounts.get(settings);
     if (account === undefined || !account.limited) return admitted;
@@ -106,6 +116,14 @@ class Desk implements Admission {
     if (wait !== undefined) return wait.then(() => this.#enter(account, admitted, journey.trace.id));
     return this.#enter(account, admitted, journey.trace.id);
   };
+
+  checkKey(key: string | undefined): void {
+    if (this.#ring.needed) this.#ring.recognise(key);
+  }
+
+  knows(model: string): boolean {
+    return this.#names.knows(model);
+  }
 
   identify(key: string | undefined): Identity {
     if (!this.#ring.needed) return { ...anonymous, admin: true, mayUse: () => true };
@@ -128,10 +146,16 @@ class Desk implements Admission {
   #enter(account: Account, admitted: Admitted, traceId: string): Admitted {
     const { clock } = this.#parts;
     const promptTokens = estimatedTokens(admitted.prompt);
-    account.enter(promptTokens, clock.monotonicMs(), clock.wallMs());
+    const leftUsd = account.enter(promptTokens, clock.monotonicMs(), clock.wallMs());
     this.#entered.set(traceId, { account, promptTokens });
-    return admitted;
+    return leftUsd === undefined ? admitted : { ...admitted, policy: costingAtMost(admitted.policy, leftUsd) };
   }
+}
+
+/** A policy under which a request may cost so much and no more. */
+function costingAtMost(policy: Policy, costUsd: number): Policy {
+  const { costUsdMax = Infinity } = policy.limits;
+  return { ...policy, limits: { ...policy.limits, costUsdMax: Math.min(costUsdMax, costUsd) } };
 }
 
 function mayUse({ models }: KeySettings, asked: string, resolved: string): boolean {

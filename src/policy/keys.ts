@@ -60,7 +60,7 @@ function digestOf(settings: KeySettings, index: number, env: Readonly<Record<str
   if (settings.sha256 !== undefined) return Buffer.from(settings.sha256, 'hex');
   const value = env[settings.keyEnv ?? ''];
   if (value === undefined || value === '') {
-    fail('config_invalid', { message: `gateway.keys[${index}].keyEnv: expected the environment variable ${settings.keyEnv ?? ''} to hold the key, got nothing.`, param: `gateway.keys[${index}].keyEnv` });
+    fail('config_invalid', { message: `gateway.keys[${index}].keyEnv: expected the name of an environment variable that holds the key, got one that is not set.`, param: `gateway.keys[${index}].keyEnv` });
   }
   return sha256(value);
 }

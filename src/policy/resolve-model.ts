@@ -1,34 +1,51 @@
 /** From the model id that was asked for to the one that answers: aliases, the default, and whether it exists at all. */
-import type { Config } from '../config.ts';
+import type { Config, ConfigMistake } from '../config.ts';
 import { fail } from '../errors.ts';
-import type { Team } from '../models/team.ts';
+import { embedModelId } from '../models/team.ts';
 
-/** The id under which every deployment gives vectors: the team's member for them, else the bundled table. */
-export const embedModelId = 'tandem/embed';
+export { embedModelId } from '../models/team.ts';
 
 /** Aliases may lead to aliases, this often. */
 const stepsMax = 8;
 
-/** Resolves model ids. @throws {TandemError} while built: config_invalid for an alias or default that leads nowhere */
+/** Resolves model ids. */
 export class ModelNames {
   readonly #known: ReadonlySet<string>;
   readonly #aliases: ReadonlyMap<string, string>;
   readonly #defaultModel: string;
 
-  constructor(config: Pick<Config, 'aliases' | 'defaultModel'>, team: Team, recipes: ReadonlySet<string>) {
-    this.#known = new Set([...[...recipes].map((id) => `tandem/${id}`), embedModelId, ...team.members.map(({ id }) => id)]);
+  /** @param members ids of the members @param recipes ids of the recipes */
+  constructor(config: Pick<Config, 'aliases' | 'defaultModel'>, members: Iterable<string>, recipes: Iterable<string>) {
+    this.#known = new Set([...Array.from(recipes, (id) => `tandem/${id}`), embedModelId, ...members]);
     this.#aliases = new Map(Object.entries(config.aliases));
     this.#defaultModel = config.defaultModel;
-    for (const alias of this.#aliases.keys()) {
-      if (this.#find(alias) === undefined) fail('config_invalid', { message: `aliases.${alias}: expected the id of a recipe or member, got one that does not exist.`, param: `aliases.${alias}` });
-    }
-    if (this.#find(this.#defaultModel) === undefined) fail('config_invalid', { message: 'defaultModel: expected the id of a recipe or member, got one that does not exist.', param: 'defaultModel' });
+  }
+
+  /** Where the configuration names a model that does not exist: an alias, the default, the models of a key. */
+  mistakes(keys: readonly { readonly models?: readonly string[] | undefined }[]): ConfigMistake[] {
+    const named = [
+      ...Array.from(this.#aliases, ([asked, named]) => ({ path: `aliases.${asked}`, asked, named })),
+      { path: 'defaultModel', asked: this.#defaultModel, named: this.#defaultModel },
+      ...keys.flatMap(({ models = [] }, key) => models.map((asked, index) => ({ path: `gateway.keys[${key}].models[${index}]`, asked, named: asked }))),
+    ];
+    const taken = Array.from(this.#aliases.keys()).filter((alias) => this.#known.has(alias));
+    return [
+      ...taken.map((alias) => ({ path: `aliases.${alias}`, expected: 'an id of its own', got: 'that of a recipe or member' })),
+      ...named
+        .filter(({ asked }) => this.#find(asked) === undefined)
+        .map(({ path, named }) => ({ path, expected: 'the id of a recipe or member', got: this.#aliases.has(named) ? 'an alias that leads to none' : 'one that does not exist' })),
+    ];
   }
 
   /** The id that answers. @param asked empty for the default @throws {TandemError} model_not_found */
   resolve(asked: string): string {
     const found = this.#find(asked === '' ? this.#defaultModel : asked);
     return found ?? fail('model_not_found', { message: 'No recipe or member of this gateway has the model id that was asked for.', param: 'model' });
+  }
+
+  /** Whether an id is that of a recipe, a member or an alias, or empty. */
+  knows(id: string): boolean {
+    return this.#known.has(id) || this.#aliases.has(id) || id === '';
   }
 
   #find(asked: string): string | undefined {

@@ -22,14 +22,17 @@ const nothing: readonly never[] = [];
 /** A stream of text, reasoning or arguments. */
 export class Channel {
   private readonly vault: Vault;
+  private readonly json: boolean;
   private held = '';
   private heldTokens: readonly EmittedToken[] | undefined;
   /** Last character that went on before `held`, as it came. */
   private before = '';
   private last: ContentPart | undefined;
 
-  constructor(vault: Vault) {
+  /** @param json whether the text is JSON, in whose texts values are written with escapes */
+  constructor(vault: Vault, json: boolean) {
     this.vault = vault;
+    this.json = json;
   }
 
   /** Whether this part goes on as it is; else writes what may go on now that it has come. */
@@ -38,7 +41,7 @@ export class Channel {
     const tokens = part.type === 'text' ? part.tokens : undefined;
     this.last = part;
     const text = this.held + delta;
-    const { replacements, upTo } = this.read(text, part.type === 'tool-call', false);
+    const { replacements, upTo } = this.read(text, false);
     if (replacements.length === 0 && upTo === text.length && this.held === '') {
       if (delta !== '') this.before = delta.slice(-1);
       return true;
@@ -51,12 +54,12 @@ export class Channel {
   flush(): readonly ContentPart[] {
     const { last, held } = this;
     if (last === undefined || held === '') return nothing;
-    const { replacements } = this.read(held, last.type === 'tool-call', true);
+    const { replacements } = this.read(held, true);
     return this.release(continued(last), held, replacements, held.length, this.heldTokens);
   }
 
   /** The placeholders of a text, and up to where it is decided. */
-  private read(text: string, json: boolean, final: boolean): { readonly replacements: readonly Replacement[]; readonly upTo: number } {
+  private read(text: string, final: boolean): { readonly replacements: readonly Replacement[]; readonly upTo: number } {
     const replacements: Replacement[] = [];
     beginnings.lastIndex = 0;
     for (let match = beginnings.exec(text); match !== null; match = beginnings.exec(text)) {
@@ -65,7 +68,7 @@ export class Channel {
       if (seen === 'more') return { replacements, upTo: start };
       const value = seen === undefined ? undefined : this.vault.valueOf(seen.kind, seen.number);
       if (seen === undefined || value === undefined) continue;
-      replacements.push({ start, end: seen.end, value: json ? JSON.stringify(value).slice(1, -1) : value });
+      replacements.push({ start, end: seen.end, value: this.json ? JSON.stringify(value).slice(1, -1) : value });
       beginnings.lastIndex = seen.end;
     }
     return { replacements, upTo: text.length };

@@ -1,8 +1,8 @@
 /** The mask: both views, everything that a prompt can hold, and that the way back undoes it. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Guarded, Message, Part, Policy, Prompt } from '../exchange.ts';
-import { reached } from '../exchange.ts';
+import type { Guarded, Message, Part, Policy, Prompt, Sampling } from '../exchange.ts';
+import { reached, veilSampling } from '../exchange.ts';
 import { systemClock } from '../system/clock.ts';
 import { Trace } from '../trace/trace.ts';
 import { createMask, type Masked } from './mask.ts';
@@ -11,13 +11,13 @@ const detect = ['email', 'phone', 'card', 'iban', 'key'] as const;
 const stage = createMask({ detect: [...detect] });
 const { root: span } = new Trace('0'.repeat(32), systemClock, { surface: 'chat', requestedModel: 'x' });
 
-function guardedOf(prompt: Prompt<string>, privacyClass: Policy['privacyClass'] = 'standard'): Guarded {
+function guardedOf(prompt: Prompt<string>, privacyClass: Policy['privacyClass'] = 'standard', sampling: Sampling = {}): Guarded {
   return reached<'guarded', Omit<Guarded, never>>({
-    surface: 'chat', model: 'tandem/auto', prompt, sampling: {}, answers: 1, policy: { objective: 'balanced', limits: {}, privacyClass }, knobs: {}, explain: false, key: undefined, caller: { name: 'anonymous' },
+    surface: 'chat', model: 'tandem/auto', prompt, sampling, answers: 1, policy: { objective: 'balanced', limits: {}, privacyClass }, knobs: {}, explain: false, key: undefined, caller: { name: 'anonymous' },
   } as unknown as Guarded);
 }
 
-const maskOf = (prompt: Prompt<string>, privacyClass?: Policy['privacyClass']): Masked => stage(guardedOf(prompt, privacyClass), span);
+const maskOf = (prompt: Prompt<string>, privacyClass?: Policy['privacyClass'], sampling?: Sampling): Masked => stage(guardedOf(prompt, privacyClass, sampling), span);
 const say = (...contents: string[]): Prompt<string> => ({ messages: contents.map((content): Message => ({ role: 'user', content })) });
 const contents = ({ veiled }: Masked): string[] => veiled.masked.messages.map(({ content }) => content);
 
@@ -67,6 +67,47 @@ test('texts that already look like placeholders keep their meaning', async () =>
   assert.deepEqual(contents(masked), ['Replace <EMAIL_1> by <EMAIL_3>, and email 2 by <EMAIL_4>']);
   const [part] = await restored(masked, { type: 'text', answer: 0, member: 'm', delta: 'In <EMAIL_1>: <EMAIL_3>; EMAIL_2, EMAIL_4.' });
   assert.equal(part?.type === 'text' && part.delta, 'In <EMAIL_1>: ann@x.de; EMAIL_2, bob@x.de.');
+});
+
+test('numbers that the names of tools, properties, stop texts or the form show are not given out, early or late', async () => {
+  const properties = { KEY_1: {}, 'email-2': { properties: { EMAIL_3: { enum: ['phone 1'] } } } };
+  const shown: readonly (readonly [Prompt<string>['tools'], Sampling])[] = [
+    [[{ name: 'f', parameters: { type: 'object', properties } }], {}],
+    [[{ name: 'PHONE_1', parameters: { KEY_1: 1, EMAIL_2: 1, EMAIL_3: 1 } }], {}],
+    [undefined, { format: { type: 'json-schema', name: 'x', strict: true, schema: { properties } } }],
+    [undefined, { stop: ['KEY_1', 'EMAIL_2 EMAIL_3', 'phone 1'] }],
+    [undefined, { format: { type: 'grammar', gbnf: 'root ::= "EMAIL_2" "EMAIL_3" "KEY_1" "PHONE_1"' } }],
+  ];
+  const hidden = 'ann@x.de, bob@x.de, +49 170 1234567, password: hunter2!';
+  for (const [tools, sampling] of shown) {
+    const early = maskOf({ ...say(hidden), ...(tools === undefined ? {} : { tools }) }, 'standard', sampling);
+    const late = maskOf({ ...say('hello'), ...(tools === undefined ? {} : { tools }) }, 'standard', sampling);
+    assert.deepEqual([contents(early)[0], late.veiled.veil(hidden)], Array(2).fill('<EMAIL_1>, <EMAIL_4>, <PHONE_2>, password: <KEY_2>'));
+    const written = '{"KEY_1":"<KEY_2>","EMAIL_3":"EMAIL_4"}';
+    const [part] = await restored(early, { type: 'text', answer: 0, member: 'm', delta: written });
+    assert.equal(part?.type === 'text' && part.delta, '{"KEY_1":"hunter2!","EMAIL_3":"bob@x.de"}');
+  }
+});
+
+test('numbers in a schema are masked where they need not stay numbers', () => {
+  const parameters = (card: unknown): Record<string, unknown> => ({ properties: { n: { type: 'integer', maximum: 4111111111111111, examples: [card, 12], default: card } } });
+  const { veiled } = maskOf({ ...say('hi'), tools: [{ name: 'f', parameters: parameters(4111111111111111) }] });
+  assert.deepEqual(veiled.masked.tools?.[0]?.parameters, parameters('<CARD_1>'));
+  const { format } = veilSampling({ format: { type: 'json-schema', name: 'x', strict: true, schema: parameters(4111111111111111) } }, veiled.veil);
+  assert.deepEqual(format?.type === 'json-schema' && format.schema, parameters('<CARD_1>'));
+  const plain = { ...say('hi'), tools: [{ name: 'f', parameters: parameters(1234567890) }] };
+  assert.equal(maskOf(plain).veiled.masked, plain);
+});
+
+test('an answer that must be JSON stays JSON', async () => {
+  const pem = '-----BEGIN PRIVATE KEY-----\nMIIE\nabc=\n-----END PRIVATE KEY-----';
+  for (const format of [{ type: 'json' }, { type: 'json-schema', name: 'x', schema: {}, strict: true }, undefined] as const) {
+    const masked = maskOf(say(`My key:\n${pem}`), 'standard', format === undefined ? {} : { format });
+    const [part] = await restored(masked, { type: 'text', answer: 0, member: 'm', delta: '{"key":"<KEY_1>"}' });
+    const delta = part?.type === 'text' ? part.delta : '';
+    if (format === undefined) assert.equal(delta, `{"key":"${pem}"}`);
+    else assert.deepEqual(JSON.parse(delta), { key: pem });
+  }
 });
 
 test('names, tool calls, tool descriptions and schemas, prefix and plain text', () => {

@@ -5,13 +5,16 @@
  * are never looked into. In the class `open` nothing is masked.
  */
 import type { Config } from '../config.ts';
-import type { Answered, Guarded, MaskedText, Prompt, Restored, Veiled } from '../exchange.ts';
+import type { AnswerFormat, Answered, Guarded, MaskedText, Prompt, Restored, Sampling, Veiled } from '../exchange.ts';
 import { mapTexts, reached } from '../exchange.ts';
 import type { Span } from '../trace/trace.ts';
 import { searchFor, type Search } from './detect/index.ts';
 import { TextMask } from './mask-text.ts';
 import { restoreParts } from './restore.ts';
 import { Vault } from './vault.ts';
+
+/** Levels of nesting that are searched for what looks like a placeholder; a schema may have 256. */
+const depthMax = 264;
 
 /** Both views, and the way back. */
 export interface Masked {
@@ -41,13 +44,13 @@ function masked(guarded: Guarded, search: Search, span: Span): Masked {
   const { prompt } = guarded;
   const vault = new Vault();
   const mask = new TextMask(search, vault);
-  const view = holdsAny(prompt, mask) ? maskedView(prompt, mask) : (prompt as Prompt<MaskedText>);
+  const view = holdsAny(prompt, mask) ? maskedView(guarded, mask) : (prompt as Prompt<MaskedText>);
   if (vault.size > 0) span.set({ hidden: vault.size });
   const attachments = prompt.messages.reduce((sum, message) => sum + (message.attachments?.length ?? 0), 0);
   if (attachments > 0) span.set({ attachmentsNotMasked: attachments });
   return {
-    veiled: { request: guarded, raw: prompt, masked: view, veil: (text) => veil(text, mask), hidden: vault.counts },
-    restore: (answered) => reached<'restored', ReturnType<typeof restoreParts>>(restoreParts(answered, vault)),
+    veiled: { request: guarded, raw: prompt, masked: view, veil: (text) => veil(text, mask, vault, guarded), hidden: vault.counts },
+    restore: (answered) => reached<'restored', ReturnType<typeof restoreParts>>(restoreParts(answered, vault, isJson(guarded.sampling.format))),
   };
 }
 
@@ -62,11 +65,8 @@ function holdsAny(prompt: Prompt<string>, mask: TextMask): boolean {
 }
 
 /** Three passes: what looks like a placeholder, what is to be hidden, and hiding it everywhere. */
-function maskedView(prompt: Prompt<string>, mask: TextMask): Prompt<MaskedText> {
-  mapTexts(prompt, (text) => {
-    mask.reserve(text);
-    return text;
-  });
+function maskedView({ prompt, sampling }: Guarded, mask: TextMask): Prompt<MaskedText> {
+  reserveShown(prompt, sampling, mask);
   mapTexts(prompt, (text, field) => {
     if (field === 'arguments') mask.json(text);
     else mask.learn(text);
@@ -75,7 +75,32 @@ function maskedView(prompt: Prompt<string>, mask: TextMask): Prompt<MaskedText> 
   return mapTexts(prompt, (text, field) => (field === 'arguments' ? mask.json(text) : field === 'name' ? mask.name(text) : mask.plain(text)));
 }
 
-function veil(text: string, mask: TextMask): MaskedText {
+/** Keeps the numbers that a request shows anywhere from being given out, also in what is not masked, such as the names of tools and properties. */
+function reserveShown(prompt: Prompt<string>, { stop, format }: Sampling, mask: TextMask): void {
+  mapTexts(prompt, (text) => {
+    mask.reserve(text);
+    return text;
+  });
+  for (const value of [prompt.tools, stop, format]) reserveIn(value, mask, depthMax);
+}
+
+/** Texts and names in JSON, down to `depth` levels. */
+function reserveIn(value: unknown, mask: TextMask, depth: number): void {
+  if (typeof value === 'string') mask.reserve(value);
+  if (typeof value !== 'object' || value === null || depth === 0) return;
+  for (const [name, inner] of Object.entries(value)) {
+    mask.reserve(name);
+    reserveIn(inner, mask, depth - 1);
+  }
+}
+
+function isJson(format: AnswerFormat | undefined): boolean {
+  return format?.type === 'json' || format?.type === 'json-schema';
+}
+
+function veil(text: string, mask: TextMask, vault: Vault, { prompt, sampling }: Guarded): MaskedText {
+  // The first that is to be hidden, so no number is given out yet.
+  if (vault.size === 0 && mask.mayHide(text, false)) reserveShown(prompt, sampling, mask);
   mask.reserve(text);
   mask.learn(text);
   return mask.plain(text);

@@ -5,7 +5,8 @@
  * - any letter case between brackets: `<email_1>`
  * - up to two blanks inside the brackets: `< EMAIL_1 >`
  * - another sign or none before the number, between brackets: `<EMAIL-1>`, `<EMAIL 1>`, `<EMAIL\_1>`, `<EMAIL1>`
- * - other brackets: `[EMAIL_1]`, `{EMAIL_1}`, `&lt;EMAIL_1&gt;`, `\<EMAIL_1\>`, and JSON's `\u003cEMAIL_1\u003e`
+ * - other brackets: `[EMAIL_1]`, `{EMAIL_1}`, `&lt;EMAIL_1&gt;`, `\<EMAIL_1\>`, and JSON's `\u003cEMAIL_1\u003e`; those of a
+ *   link stay: `[EMAIL_1](mailto:EMAIL_1)`
  * - no brackets, but then in capitals, with `_`, and not as part of a longer word: `EMAIL_1`
  *
  * Nothing else is, and only numbers that were given out count: `EMAIL_7` of a text that hides one address stays.
@@ -67,10 +68,17 @@ export function sight(text: string, at: number, before: string, final: boolean):
     const opened = literal(text, at, open, true);
     if (opened === undefined) continue;
     const seen = opened === 'more' ? 'more' : inside(text, opened, close);
-    if (seen === 'more' && final) continue;
-    if (seen !== undefined) return seen;
+    if (seen === undefined || (seen === 'more' && final)) continue;
+    return open === '[' && seen !== 'more' ? unlinked(text, seen, final) : seen;
   }
   return /[A-Za-z0-9_]/.test(before) ? undefined : bare(text, at, final);
+}
+
+/** A placeholder in square brackets, unless `(` follows: then they are a link's. */
+function unlinked(text: string, seen: Extract<Sighting, object>, final: boolean): Sighting {
+  const { end } = seen;
+  if (end === text.length && !final) return 'more';
+  return text[end] === '(' ? undefined : seen;
 }
 
 /** `EMAIL_1` and no more letters, digits or `_`. */

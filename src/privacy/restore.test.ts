@@ -17,12 +17,12 @@ function vaultOf(): Vault {
 const text = (delta: string, more: Partial<Part & { readonly type: 'text' }> = {}): Part => ({ type: 'text', answer: 0, member: 'm', delta, ...more });
 const finish = (answer = 0): Part => ({ type: 'finish', answer, member: 'm', reason: 'stop' });
 
-async function run(parts: readonly Part[], vault = vaultOf()): Promise<Part[]> {
+async function run(parts: readonly Part[], vault = vaultOf(), json = false): Promise<Part[]> {
   async function* source(): AsyncGenerator<Part> {
     yield* parts;
   }
   const restored: Part[] = [];
-  for await (const part of restoreParts(source(), vault)) restored.push(part);
+  for await (const part of restoreParts(source(), vault, json)) restored.push(part);
   return restored;
 }
 
@@ -35,6 +35,7 @@ const spellings: readonly (readonly [written: string, read: string])[] = [
   ['< EMAIL_1 >, <  EMAIL_2  >', 'ann@x.de, bob@y.org'],
   ['<EMAIL-1> <EMAIL 1> <EMAIL1> <EMAIL\\_1>', 'ann@x.de ann@x.de ann@x.de ann@x.de'],
   ['[EMAIL_1] {Email_2}', 'ann@x.de bob@y.org'],
+  ['[EMAIL_1](mailto:EMAIL_1), [EMAIL_1] (EMAIL_2), ([EMAIL_1])', '[ann@x.de](mailto:ann@x.de), ann@x.de (bob@y.org), (ann@x.de)'],
   ['&lt;EMAIL_1&gt; \\<EMAIL_1\\> \\u003cEMAIL_1\\u003E', 'ann@x.de ann@x.de ann@x.de'],
   ['EMAIL_1, (EMAIL_2) and EMAIL_1', 'ann@x.de, (bob@y.org) and ann@x.de'],
   ['<PHONE_1> <PHONE_12> <PHONE_13>', '+49 170 1 +49 170 12 <PHONE_13>'],
@@ -119,6 +120,15 @@ test('text that cannot be part of a placeholder is not held back, and unchanged 
   assert.equal((await run([part]))[0], part);
   const untouched = text('<EMAIL_1>');
   assert.equal((await run([untouched], new Vault()))[0], untouched);
+});
+
+test('text that is JSON stays JSON; reasoning beside it is text', async () => {
+  const written = '{"key":"<KEY_1>","to":"EMAIL_1"}';
+  for (let cut = 0; cut <= written.length; cut++) {
+    const parts = await run([{ type: 'reasoning', answer: 0, member: 'm', delta: 'so <KEY_1>' }, text(written.slice(0, cut)), text(written.slice(cut)), finish()], vaultOf(), true);
+    assert.deepEqual(JSON.parse(textIn(parts)), { key: 'a"b\\c\n😀', to: 'ann@x.de' });
+    assert.equal(parts.map((part) => (part.type === 'reasoning' ? part.delta : '')).join(''), 'so a"b\\c\n😀');
+  }
 });
 
 test('arguments of tool calls stay JSON, alternate, and are opened once', async () => {

@@ -10,18 +10,23 @@ import type { Vault } from './vault.ts';
 
 type ContentPart = Exclude<Part, { readonly type: 'finish' }>;
 
-/** The same parts with values in place of placeholders. What is held back comes out before a finish, the end and an error. */
-export function restoreParts(parts: AsyncIterable<Part>, vault: Vault): AsyncIterableIterator<Part, undefined> {
-  return new Relay<Part, Part>(parts, new Restoring(vault));
+/**
+ * The same parts with values in place of placeholders. What is held back comes out before a finish, the end and an error.
+ * @param json whether the text of the answer is JSON, as arguments of tool calls always are; default false
+ */
+export function restoreParts(parts: AsyncIterable<Part>, vault: Vault, json = false): AsyncIterableIterator<Part, undefined> {
+  return new Relay<Part, Part>(parts, new Restoring(vault, json));
 }
 
 /** All answers of one request. */
 class Restoring implements Passage<Part, Part> {
   private readonly vault: Vault;
+  private readonly json: boolean;
   private answers: Map<number, AnswerState> | undefined;
 
-  constructor(vault: Vault) {
+  constructor(vault: Vault, json: boolean) {
     this.vault = vault;
+    this.json = json;
   }
 
   take(part: Part, out: Part[]): Part | boolean {
@@ -36,7 +41,7 @@ class Restoring implements Passage<Part, Part> {
       if (out.length === 0) return part;
       out.push(part);
     } else {
-      if (answer === undefined) this.answers.set(part.answer, (answer = new AnswerState(this.vault)));
+      if (answer === undefined) this.answers.set(part.answer, (answer = new AnswerState(this.vault, this.json)));
       if (answer.passes(part, out)) return part;
     }
     return false;
@@ -47,21 +52,23 @@ class Restoring implements Passage<Part, Part> {
   }
 }
 
-/** Text and reasoning are flushed when the other, or a tool call, begins; tool calls, which may alternate, at the end. */
+/** Text, refusal and reasoning are flushed when another of them, or a tool call, begins; tool calls, which may alternate, at the end. */
 class AnswerState {
   private readonly vault: Vault;
+  private readonly json: boolean;
   private readonly channels = new Map<string | number, Channel>();
   private speaking: Channel | undefined;
 
-  constructor(vault: Vault) {
+  constructor(vault: Vault, json: boolean) {
     this.vault = vault;
+    this.json = json;
   }
 
   /** Whether this part alone goes on, as it is; else writes what may go on now that it has come. */
   passes(part: ContentPart, out: Part[]): boolean {
-    const key = part.type === 'tool-call' ? part.call : part.type;
+    const key = part.type === 'tool-call' ? part.call : part.type === 'text' && part.refusal === true ? 'refusal' : part.type;
     let channel = this.channels.get(key);
-    if (channel === undefined) this.channels.set(key, (channel = new Channel(this.vault)));
+    if (channel === undefined) this.channels.set(key, (channel = new Channel(this.vault, part.type === 'tool-call' || (part.type === 'text' && this.json))));
     if (this.speaking !== undefined && this.speaking !== channel) out.push(...this.speaking.flush());
     this.speaking = part.type === 'tool-call' ? undefined : channel;
     if (!channel.passes(part, out)) return false;

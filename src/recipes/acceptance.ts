@@ -91,6 +91,8 @@ export interface Verdict {
   readonly chosen: Whole | undefined;
   /** All answers of the tier. */
   readonly candidates: readonly Whole[];
+  /** Why the chosen answer lacks the form that the request asks for; absent when it has it, or was not read to its end. */
+  readonly fault?: string;
 }
 
 interface Scored {
@@ -116,12 +118,16 @@ export async function attempt(context: Context, members: readonly AnyMember[], p
   const score = priorWeight === 0 ? posterior : (1 - priorWeight) * posterior + priorWeight * prior;
   const verdict = { threshold, chosen, candidates };
   if (chosen === undefined || !chosen.complete) return { ...verdict, accepted: false, score, because };
-  const { tools, toolChoice } = prompt.raw;
-  const fault = await formFault(chosen, { ...(tools === undefined ? {} : { tools }), ...(toolChoice === undefined ? {} : { toolChoice }), ...(context.sampling.format === undefined ? {} : { format: context.sampling.format }) });
-  if (fault !== undefined) return { ...verdict, accepted: false, score: 0, because: `Not acceptable in form: ${fault}.` };
+  const fault = await formFaultOf(chosen, prompt, context);
+  if (fault !== undefined) return { ...verdict, accepted: false, score: 0, because: `Not acceptable in form: ${fault}.`, fault };
   if (decided !== undefined) return { ...verdict, accepted: decided, score, because };
   const accepted = score >= threshold;
   return { ...verdict, accepted, score, because: `${because} ${accepted ? 'The score reaches the threshold.' : 'The score is below the threshold.'}` };
+}
+
+/** Why an answer lacks the form that the request asks for; undefined when it has it. */
+export function formFaultOf(answer: Whole, { raw: { tools, toolChoice } }: Veiled, { sampling: { format } }: Pick<Context, 'sampling'>): Promise<string | undefined> {
+  return formFault(answer, { ...(tools === undefined ? {} : { tools }), ...(toolChoice === undefined ? {} : { toolChoice }), ...(format === undefined ? {} : { format }) });
 }
 
 function scored(context: Context, members: readonly AnyMember[], prompt: Veiled, threshold: number, trained: TrainedTests): Promise<Scored> {

@@ -8,7 +8,6 @@ import { veilSampling, type EmittedToken, type FinishReason, type Part, type Sam
 import type { Call, ModelPart } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import { Aborter, offAbort, onAbort } from '../system/abort.ts';
-import { promptTokensOf } from './budget.ts';
 import { CallStream, noLongerNeeded, type CallContext } from './call.ts';
 
 /** Both views of a prompt. A recipe makes new ones with `view.ts`. */
@@ -24,6 +23,8 @@ export interface AskOptions {
   readonly purpose?: string;
   /** The recipe acts on the parts as they come, so the member must send them one by one. Default false. */
   readonly inPieces?: boolean;
+  /** Another member takes over if this one fails, so it is not waited for when its server asks for patience. Default: as the context says. */
+  readonly replaceable?: boolean;
 }
 
 /**
@@ -40,7 +41,8 @@ export function ask(context: CallContext, member: AnyMember, view: View, options
     signal: options.signal ?? context.signal,
     purpose: options.purpose,
     inPieces: options.inPieces === true,
-    promptTokens: () => promptTokensOf(model.place === 'cloud' ? view.masked : view.raw),
+    replaceable: options.replaceable ?? context.replaceable ?? false,
+    promptTokens: () => context.budget.promptTokens(member, model.place === 'cloud' ? view.masked : view.raw, sampling),
     reserve: () => context.budget.reserve(member, model.place === 'cloud' ? view.masked : view.raw, sampling),
     start: (capped, call) => generate(context, member, view, capped, call),
   });

@@ -24,12 +24,12 @@ import { preferences as weights } from '../assign/online/preference.ts';
 import type { Router } from '../assign/router.ts';
 import type { Part, Policy, Veiled } from '../exchange.ts';
 import type { Team } from '../models/team.ts';
-import { promptTokensMax, promptTokensOf } from './budget.ts';
 import { noKnobs } from './knobs.ts';
 import { armsOf, membersOf, usualCostUsd, worstCostUsd, type Arm } from './pilot/arms.ts';
 import { pilotFeatures } from './pilot/features.ts';
 import { whenAdmitted, type PaidQueue } from './pilot/paid.ts';
 import type { About, ArmOffer, Pilot, PilotAnswer } from './pilot/pilot.ts';
+import { promptTokensMax, promptTokensOf } from './prompt-size.ts';
 import type { Recipe, RecipeContext } from './recipe.ts';
 
 type Rule = 'private' | Policy['objective'];
@@ -144,11 +144,11 @@ function byPilot(flight: Flight, context: RecipeContext<unknown>): AsyncIterable
 
 /** The arms that can run, in the order of the rules. @param passed gets those that cannot */
 function offersOf({ rule, team, prompt }: Flight, context: RecipeContext<unknown>, passed: string[]): Offered[] {
-  const [tokensMax, tokens] = [promptTokensMax(prompt.raw), promptTokensOf(prompt.raw)];
+  const [tokensMax, tokens] = [promptTokensMax(prompt.raw, context.sampling), promptTokensOf(prompt.raw, context.sampling)];
   return armsOf(preferences[rule], team).flatMap((arm): Offered[] => {
     const why = unsuitedTo(arm.recipe, team) ?? notFit(arm, context);
     if (why !== undefined) passed.push(`${arm.id} (${why})`);
-    return why === undefined ? [{ ...arm, costUsdMax: worstCostUsd(arm, tokensMax, context.sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) }] : [];
+    return why === undefined ? [{ ...arm, costUsdMax: worstCostUsd(arm, prompt.raw, tokensMax, context.sampling), usualCostUsd: usualCostUsd(arm, tokens), places: membersOf(arm).map(({ model }) => model.place) }] : [];
   });
 }
 

@@ -1,14 +1,16 @@
 /**
  * What a run may still spend. Every call reserves its worst case before it starts and settles what it really cost, so
- * that calls under way at the same time cannot overspend together, and no retry or fallback can either.
+ * that calls under way at the same time cannot overspend together, and no retry or fallback can either. What cannot be bounded (a
+ * member in the cloud whose price is not known, a file of any length) is refused where dollars are limited.
  *
- * Prompt tokens are not known beforehand. For the limit of a request they are taken as one for three bytes, which over-estimates
- * common tokenizers on common text. For the cap on all requests (`policy/purse.ts`) they are taken as one for each byte, which
- * no byte-level tokenizer exceeds: a prompt of digits or rare letters must not be able to pass a hard cap.
+ * Prompt tokens are not known beforehand (`prompt-size.ts`). For the limit of a request they are taken as one for three bytes. For the
+ * cap on all requests (`policy/purse.ts`) they are taken as one for each byte: a prompt of digits or rare letters must not be able to
+ * pass a hard cap.
  */
 import { fail } from '../errors.ts';
 import type { Prompt, Sampling } from '../exchange.ts';
-import type { AnyMember } from '../models/team.ts';
+import type { AnyMember, Price } from '../models/team.ts';
+import { attachmentTokensMax, attachmentTokensOf, promptTokensMax, promptTokensOf } from './prompt-size.ts';
 
 /** What all requests together may still spend. */
 export interface SharedPurse {
@@ -38,7 +40,8 @@ export interface Reservation {
 }
 
 const nothing: Reservation = { costUsd: 0 };
-const tokensWithoutLimit = 4_096;
+/** Tokens that an answer of open length is taken to have at most. */
+export const answerTokensWithoutLimit = 4_096;
 
 /** The money of one run. */
 export class Budget {
@@ -68,28 +71,39 @@ export class Budget {
     return this.#limitUsd === undefined ? Infinity : this.#limitUsd - this.#spentUsd - this.#reservedUsd;
   }
 
+  /** Whether dollars are limited at all. */
+  get #limited(): boolean {
+    return this.#limitUsd !== undefined || this.#purse !== undefined;
+  }
+
   /**
    * Sets money aside for a call. Free members can always be called. A call that could cost more than is left gets fewer
    * answer tokens; one whose prompt alone costs more is refused.
-   * @throws {TandemError} budget_exhausted
+   * @throws {TandemError} budget_exhausted; cost_unknown where dollars are limited and the call's cost has no bound
    */
   reserve(member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
-    const own = this.#reserveOwn(member, prompt, sampling);
-    return this.#purse === undefined ? own : this.#reserveShared(this.#purse, own, member, prompt, sampling);
+    if (!this.#limited) return nothing;
+    const price = priceUnderLimit(member);
+    if (price === undefined) return nothing;
+    const attached = price.inputUsdPerMillionTokens === 0 ? 0 : attachmentTokensMax(member, prompt);
+    if (attached === Infinity) return fail('cost_unknown', { message: `Dollars are limited, and how many tokens a sound or a file comes to for "${member.id}" is not known; set attachmentTokensMax for the member.`, member: member.id });
+    const own = this.#limitUsd === undefined ? nothing : this.#reserveOwn(member, price, promptTokensOf(prompt, sampling) + attached, sampling);
+    return this.#purse === undefined ? own : this.#reserveShared(this.#purse, own, price, promptTokensMax(prompt, sampling) + attached, sampling);
+  }
+
+  /**
+   * Prompt tokens of a call whose count never came, estimated high: never more than were set aside for it.
+   */
+  promptTokens(member: AnyMember, prompt: Prompt<string>, sampling: Sampling): number {
+    const most = this.#limited ? attachmentTokensMax(member, prompt) : Infinity;
+    return promptTokensOf(prompt, sampling) + (most === Infinity ? attachmentTokensOf(prompt) : most);
   }
 
   /** Of the cap on all requests: the worst case, with fewer answer tokens where the money asks for it. */
-  #reserveShared(purse: SharedPurse, own: Reservation, member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
-    const { price } = member;
-    if (price === undefined) {
-      if (member.model.place !== 'cloud') return own;
-      this.settle(own, 0);
-      return fail('budget_exhausted', { message: `All models together have a cap on dollars, and the price of "${member.id}" is not known; set price for the member.`, member: member.id });
-    }
-    const promptUsd = (promptTokensMax(prompt) * price.inputUsdPerMillionTokens) / 1e6;
+  #reserveShared(purse: SharedPurse, own: Reservation, price: Price, promptTokens: number, sampling: Sampling): Reservation {
+    const promptUsd = (promptTokens * price.inputUsdPerMillionTokens) / 1e6;
     const tokenUsd = price.outputUsdPerMillionTokens / 1e6;
-    if (promptUsd + tokenUsd === 0) return own;
-    const wanted = own.tokensMax ?? sampling.tokensMax ?? tokensWithoutLimit;
+    const wanted = own.tokensMax ?? sampling.tokensMax ?? answerTokensWithoutLimit;
     const affordable = tokenUsd === 0 ? wanted : Math.min(wanted, Math.floor((purse.heldUsd - promptUsd) / tokenUsd));
     try {
       const taken = purse.take(promptUsd + Math.max(1, affordable) * tokenUsd);
@@ -100,17 +114,10 @@ export class Budget {
     }
   }
 
-  #reserveOwn(member: AnyMember, prompt: Prompt<string>, sampling: Sampling): Reservation {
-    if (this.#limitUsd === undefined) return nothing;
-    const { price } = member;
-    if (price === undefined) {
-      if (member.model.place !== 'cloud' || this.leftUsd > 0) return nothing;
-      return this.#refuse(member);
-    }
-    const promptUsd = (promptTokensOf(prompt) * price.inputUsdPerMillionTokens) / 1e6;
+  #reserveOwn(member: AnyMember, price: Price, promptTokens: number, sampling: Sampling): Reservation {
+    const promptUsd = (promptTokens * price.inputUsdPerMillionTokens) / 1e6;
     const tokenUsd = price.outputUsdPerMillionTokens / 1e6;
-    const wanted = sampling.tokensMax ?? tokensWithoutLimit;
-    if (promptUsd + tokenUsd === 0) return nothing;
+    const wanted = sampling.tokensMax ?? answerTokensWithoutLimit;
     const affordable = tokenUsd === 0 ? (promptUsd <= this.leftUsd ? wanted : 0) : Math.floor((this.leftUsd - promptUsd) / tokenUsd);
     if (affordable < 1) return this.#refuse(member);
     const tokensMax = Math.min(wanted, affordable);
@@ -128,30 +135,14 @@ export class Budget {
 
   #refuse(member: AnyMember): never {
     return fail('budget_exhausted', {
-      message: `The request may cost ${this.#limitUsd} dollars; ${Math.max(0, this.leftUsd)} are left, too few for a call of "${member.id}".`,
+      message: `The request may cost ${this.#limitUsd} dollars (the smallest of limits.costUsdMax, policy.costUsdMaxPerRequest and what the key has left of its day); ${Math.max(0, this.leftUsd)} are left, too few for a call of "${member.id}".`,
       member: member.id,
     });
   }
 }
 
-/** Prompt tokens at most: no byte-level tokenizer makes more than one token a byte; 16 more a message for the template. */
-export function promptTokensMax(prompt: Prompt<string>): number {
-  let bytes = Buffer.byteLength(prompt.text ?? '') + Buffer.byteLength(prompt.prefix ?? '') + 16;
-  for (const message of prompt.messages) {
-    bytes += Buffer.byteLength(message.content) + Buffer.byteLength(message.name ?? '') + 16;
-    for (const call of message.toolCalls ?? []) bytes += Buffer.byteLength(call.name) + Buffer.byteLength(call.arguments) + 16;
-  }
-  if (prompt.tools !== undefined) bytes += Buffer.byteLength(JSON.stringify(prompt.tools)) + 16 * prompt.tools.length;
-  return bytes;
-}
-
-/** Prompt tokens, estimated high: one for three bytes of everything that is sent. */
-export function promptTokensOf(prompt: Prompt<string>): number {
-  let bytes = Buffer.byteLength(prompt.text ?? '') + Buffer.byteLength(prompt.prefix ?? '');
-  for (const message of prompt.messages) {
-    bytes += Buffer.byteLength(message.content) + 12;
-    for (const call of message.toolCalls ?? []) bytes += call.name.length + Buffer.byteLength(call.arguments);
-  }
-  if (prompt.tools !== undefined) bytes += Buffer.byteLength(JSON.stringify(prompt.tools));
-  return Math.ceil(bytes / 3);
+/** The price of a member where dollars are limited; undefined for a free one. @throws {TandemError} cost_unknown */
+function priceUnderLimit({ id, price, model: { place } }: AnyMember): Price | undefined {
+  if (price === undefined && place === 'cloud') fail('cost_unknown', { message: `Dollars are limited, and the price of "${id}" is not known; set price for the member.`, member: id });
+  return price === undefined || (price.inputUsdPerMillionTokens === 0 && price.outputUsdPerMillionTokens === 0) ? undefined : price;
 }

@@ -6,19 +6,19 @@
  */
 import { TandemError } from '../errors.ts';
 import type { Part, Sampling } from '../exchange.ts';
-import type { Call, ModelPart, TokenUsage } from '../models/port.ts';
+import type { Call, ModelPart, TokenUsage, Traffic } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import { offAbort, onAbort } from '../system/abort.ts';
 import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { saysUnhealthy } from './breakers.ts';
-import type { Reservation } from './budget.ts';
+import { answerTokensWithoutLimit, type Reservation } from './budget.ts';
 import type { CallEnd } from './live.ts';
 import type { RecipeContext } from './recipe.ts';
 
 /** What a call needs of the run around it. */
-export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'live' | 'tally'>;
+export type CallContext = Pick<RecipeContext<unknown>, 'team' | 'veil' | 'sampling' | 'whole' | 'answer' | 'span' | 'signal' | 'clock' | 'meter' | 'budget' | 'breakers' | 'live' | 'tally' | 'replaceable'>;
 
 /** What is to be called, and how to start it. */
 export interface CallPlan {
@@ -29,7 +29,9 @@ export interface CallPlan {
   readonly purpose: string | undefined;
   /** The parts are needed as they come, whatever the caller of the request wants. */
   readonly inPieces: boolean;
-  /** Prompt tokens, estimated, for calls that are broken off. */
+  /** Another member takes over if this one fails. */
+  readonly replaceable: boolean;
+  /** Prompt tokens, estimated high, for calls that are broken off. */
   readonly promptTokens: () => number;
   readonly reserve: () => Reservation;
   readonly start: (sampling: Sampling, call: Call) => AsyncIterable<ModelPart>;
@@ -43,8 +45,11 @@ export function reasonOf(signal: AbortSignal): TandemError {
   return TandemError.is(signal.reason) ? signal.reason : new TandemError('cancelled', { message: 'The request was cancelled.' });
 }
 
-/** A call that is under way or over. One reader, who asks for one part at a time. */
-export class CallStream extends Pulled<Part> {
+/** A call that is under way or over. One reader, who asks for one part at a time; the engine writes its traffic. */
+export class CallStream extends Pulled<Part> implements Traffic {
+  bytesUp = 0;
+  bytesDown = 0;
+  work: Traffic['work'] = 'none';
   readonly #context: CallContext;
   readonly #plan: CallPlan;
   #source: Pulled<ModelPart> | undefined;
@@ -116,7 +121,7 @@ export class CallStream extends Pulled<Part> {
   #leave(): void {
     this.#over = true;
     if (!this.#counted) return;
-    this.#settle(this.#partialUsage(), 0, 0, 'left', true);
+    this.#settleUnfinished('left');
     this.#span?.set({ left: true });
     this.#close();
     // The model may be in the middle of a part and not hear of it before the signal: the run's end aborts for us.
@@ -127,7 +132,7 @@ export class CallStream extends Pulled<Part> {
     const { member, signal, purpose, sampling } = this.#plan;
     const { model } = member;
     if (signal.aborted) throw reasonOf(signal);
-    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place });
+    const span = this.#context.span.child(`call ${member.id}`, 'call', { member: member.id, place: model.place, model: member.modelName });
     this.#span = span;
     span.set(purpose === undefined ? { engine: model.engine } : { engine: model.engine, purpose });
     this.#reservation = this.#plan.reserve();
@@ -139,7 +144,7 @@ export class CallStream extends Pulled<Part> {
     this.#sharing = this.#context.live.began(member.id);
     this.#context.tally.open++;
     onAbort(signal, this.#onAbort);
-    const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces };
+    const call: Call = { signal, note: (event, fields) => span.event(event, fields), whole: this.#context.whole && !this.#plan.inPieces, replaceable: this.#plan.replaceable, traffic: this };
     return pulled(this.#plan.start(tokensMax === undefined ? sampling : { ...sampling, tokensMax }, call));
   }
 
@@ -158,6 +163,7 @@ export class CallStream extends Pulled<Part> {
         const { delta, tokens } = part;
         this.#characters += delta.length;
         this.#tokens += tokens === undefined ? delta.length / 4 : tokens.length;
+        if (part.refusal === true) return { done: false, value: { ...part, answer, member } };
         return { done: false, value: tokens === undefined ? { type: 'text', answer, member, delta } : { type: 'text', answer, member, delta, tokens } };
       }
       case 'reasoning':
@@ -173,8 +179,8 @@ export class CallStream extends Pulled<Part> {
   #finish(part: Extract<ModelPart, { type: 'finish' }>): IteratorYieldResult<Part> {
     const { answer } = this.#context;
     const member = this.#plan.member.id;
-    if (part.correct !== undefined) this.#span?.set({ correct: part.correct });
-    this.#settle(part.usage, part.bytesUp, part.bytesDown, 'ok');
+    this.#span?.set(part.correct === undefined ? { finishReason: part.reason } : { finishReason: part.reason, correct: part.correct });
+    this.#settle(part.usage, part.bytesUp, part.bytesDown, part.usage.completionTokens, 'ok');
     this.#context.breakers.succeeded(member);
     this.#close();
     return { done: false, value: { type: 'finish', answer, member, reason: part.reason } };
@@ -187,14 +193,22 @@ export class CallStream extends Pulled<Part> {
     if (signal.reason === noLongerNeeded) this.#leave();
     else {
       const end = signal.aborted || !saysUnhealthy(error.code) ? 'left' : 'failed';
-      if (this.#counted) this.#settle(this.#parts === 0 ? noUsage : this.#partialUsage(), 0, 0, end, this.#parts > 0);
+      if (this.#counted) this.#settleUnfinished(end);
       if (!signal.aborted) this.#context.breakers.failed(member.id, error.code);
       this.#close(error.code);
     }
     return error;
   }
 
-  #settle(usage: TokenUsage, bytesUp: number, bytesDown: number, end: CallEnd, estimated = false): void {
+  /** Takes a call into the books whose usage never came: as nothing where the model did nothing for it, else by an estimate, marked as one. */
+  #settleUnfinished(end: CallEnd): void {
+    const nothing = this.#parts === 0 && this.work === 'none';
+    this.#settle(nothing ? noUsage : this.#estimatedUsage(), this.bytesUp, this.bytesDown, Math.ceil(this.#tokens), end);
+    if (!nothing) this.#span?.set({ usageEstimated: true });
+  }
+
+  /** @param seenTokens tokens that came */
+  #settle(usage: TokenUsage, bytesUp: number, bytesDown: number, seenTokens: number, end: CallEnd): void {
     const { clock, meter, budget, live, tally } = this.#context;
     const { member } = this.#plan;
     const elapsedMs = clock.monotonicMs() - this.#startedMs;
@@ -202,9 +216,8 @@ export class CallStream extends Pulled<Part> {
     live.ended(member.id, end, elapsedMs, member.model.place === 'device' ? this.#sharing : 1);
     this.#span?.use(used);
     budget.settle(this.#reservation, used.costUsd);
-    tally.add(member.id, this.#characters, usage.completionTokens);
+    tally.add(member.id, this.#characters, seenTokens);
     tally.open--;
-    if (estimated) this.#span?.set({ usageEstimated: true });
   }
 
   #close(error?: string): void {
@@ -215,8 +228,10 @@ export class CallStream extends Pulled<Part> {
     this.#source?.return().catch(() => undefined);
   }
 
-  #partialUsage(): TokenUsage {
-    return { promptTokens: this.#plan.promptTokens(), completionTokens: Math.ceil(this.#tokens) };
+  /** The prompt, estimated high, and what was written: what has come of it, or, where that comes in one piece, as much as was allowed. */
+  #estimatedUsage(): TokenUsage {
+    const allowed = this.#reservation.tokensMax ?? this.#plan.sampling.tokensMax ?? answerTokensWithoutLimit;
+    return { promptTokens: this.#plan.promptTokens(), completionTokens: this.#parts === 0 && this.work === 'unseen' ? allowed : Math.ceil(this.#tokens) };
   }
 
   #truncated(): TandemError {

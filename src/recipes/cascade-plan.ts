@@ -3,7 +3,7 @@
  * any other, by the difficulty of the request, the scores of the answers, and whether they agree.
  *
  * Faults. An arm that fails, or that the policy took out of the team, counts as unsure, so the plan goes on as it would after a
- * low score. An answer without the form that the request asks for is never given while another arm is left.
+ * low score. An answer without the form that the request asks for is never given.
  */
 import { resultOf } from '../assign/answers/numbers.ts';
 import type { CascadePlan } from '../assign/cascade/plan.ts';
@@ -15,6 +15,7 @@ import type { Part, Veiled } from '../exchange.ts';
 import type { AnyMember, Team } from '../models/team.ts';
 import { attempt, type AcceptanceKnobs, type AcceptanceTest, type TrainedTests, type Verdict } from './acceptance.ts';
 import { ask, replay } from './ask.ts';
+import { standIn } from './cascade-stand-in.ts';
 import { mayMoveOn } from './member-order.ts';
 import type { RecipeContext } from './recipe.ts';
 
@@ -79,7 +80,7 @@ async function judged(prompt: Veiled, context: Context, { arms }: CascadePlan, a
   }
   try {
     const knobs: AcceptanceKnobs = { ...context.knobs, test: samples > 1 ? 'self-consistency' : test, samples, threshold: 0, priorWeight: 0 };
-    return await attempt({ ...context, knobs }, [member], prompt, 0, trained);
+    return await attempt({ ...context, knobs, replaceable: true }, [member], prompt, 0, trained);
   } catch (thrown) {
     const failure = TandemError.from(thrown);
     if (!mayMoveOn(failure) || failure.code === 'ability_missing' || failure.code === 'knob_invalid') throw failure;
@@ -100,7 +101,7 @@ async function* answered(prompt: Veiled, context: Context, plan: CascadePlan, st
     if (i > 0) context.span.decide('cascade.fallback', name, 'The planned arm could not answer.', { failure: last?.code ?? 'absent' });
     let begun = false;
     try {
-      const parts = samples > 1 ? settled(prompt, context, plan, arm) : ask(context, member, prompt);
+      const parts = samples > 1 ? settled(prompt, context, plan, arm) : ask(context, member, prompt, { replaceable: i < order.length - 1 });
       for await (const part of parts) {
         begun = true;
         yield part;
@@ -111,11 +112,7 @@ async function* answered(prompt: Veiled, context: Context, plan: CascadePlan, st
       if (begun || !mayMoveOn(last)) throw last;
     }
   }
-  const best = [...verdicts.values()].filter(({ chosen }) => chosen?.complete === true).sort((a, b) => b.score - a.score)[0];
-  if (best?.chosen === undefined || context.knobs.onLastFailure === 'error') throw last ?? fail('recipe_unavailable', 'None of the members that the trained cascade names is in the team.');
-  context.span.set({ degraded: true });
-  context.span.decide('cascade.fallback', best.chosen.member.id, 'No other arm answered; the best rejected answer stands in.', { failure: last?.code ?? 'absent', score: best.score });
-  yield* replay(best.chosen, context.sampling.topLogprobs);
+  yield* standIn(prompt, context, [...verdicts.values()], last ?? new TandemError('recipe_unavailable', { message: 'None of the members that the trained cascade names is in the team.' }));
 }
 
 async function* settled(prompt: Veiled, context: Context, plan: CascadePlan, arm: number): AsyncGenerator<Part> {

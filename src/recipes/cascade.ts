@@ -20,6 +20,7 @@
  *   schema                1 when the answer has the form that is asked for
  *
  * Whatever the test, an answer that lacks the form that the request asks for (JSON, schema, tool arguments) is escalated.
+ * Schemas are checked in a process of their own; one that takes more than a second or too much memory counts as not satisfied.
  * A tool call carries no log-probabilities; confidence tests judge its form alone.
  *
  * An estimate made before generation (`assign/difficulty.ts`) can take part in the same rule: `priorWeight` mixes it into the
@@ -36,7 +37,8 @@
  *
  * Faults. A tier that fails is escalated past. When the last tier fails before it has streamed anything, the best
  * rejected answer stands in (the trace and `explain` say so as `cascade.fallback`), or the error, by the knob
- * `onLastFailure`. No tier is reached that the policy forbids: it is not in the team.
+ * `onLastFailure`. An answer that lacks the form never stands in; one that was not read to its end is asked for once more.
+ * No tier is reached that the policy forbids: it is not in the team.
  */
 import { z } from 'zod';
 import type { CascadeFile } from '../assign/cascade/files.ts';
@@ -48,6 +50,7 @@ import { TandemError } from '../errors.ts';
 import type { Part, Veiled } from '../exchange.ts';
 import { attempt, defaultThresholds, type AcceptanceTest, type TrainedTests, type Verdict } from './acceptance.ts';
 import { ask, replay, type View } from './ask.ts';
+import { standIn } from './cascade-stand-in.ts';
 import { mayMoveOn } from './member-order.ts';
 import type { Need, Recipe, RecipeContext } from './recipe.ts';
 import { adding, takesAddition } from './view.ts';
@@ -141,7 +144,7 @@ function needsOf(test: AcceptanceTest, tiers: readonly string[]): Need[] {
 
 async function* run(prompt: Veiled, context: RecipeContext<Knobs>, files: Files, watches: ReadonlyMap<string, ShiftWatch>): AsyncGenerator<Part> {
   const { tiers, pass, priorWeight, jumpFrom, plan: planName, stages: stagesName, test } = context.knobs;
-  if (looksUnusual(prompt, context, files, watches)) return yield* last(prompt, context, []);
+  if (looksUnusual(prompt, context, files, watches)) return yield* last(prompt, prompt, context, []);
   const stages = stagesName === undefined ? undefined : files.get(stagesName);
   if (stages?.type === 'stages') {
     const { runStages } = await import('./cascade-stages.ts');
@@ -164,7 +167,7 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>, files: Files,
     if (verdict?.accepted === true && verdict.chosen !== undefined) return yield* replay(verdict.chosen, context.sampling.topLogprobs);
     if (verdict !== undefined) rejected.push(verdict);
   }
-  yield* last(pass === 'draft' ? withDrafts(prompt, rejected) : prompt, context, rejected);
+  yield* last(pass === 'draft' ? withDrafts(prompt, rejected) : prompt, prompt, context, rejected);
 }
 
 function trainedTests({ scorer }: Knobs, files: Files): TrainedTests {
@@ -187,7 +190,7 @@ function looksUnusual(prompt: Veiled, { knobs: { detector, unusualTo, tiers }, s
 async function judged(tier: string, prior: number, prompt: Veiled, context: RecipeContext<Knobs>, trained: TrainedTests): Promise<Verdict | undefined> {
   const { span, team, knobs: { test } } = context;
   try {
-    const verdict = await attempt(context, team.inRole(tier), prompt, prior, trained);
+    const verdict = await attempt({ ...context, replaceable: true }, team.inRole(tier), prompt, prior, trained);
     const { accepted, score, threshold, because, candidates } = verdict;
     span.decide('cascade.accept', accepted ? (verdict.chosen?.member.id ?? tier) : 'escalate', because, { tier, test, score, threshold, candidates: candidates.length });
     return verdict;
@@ -199,21 +202,18 @@ async function judged(tier: string, prior: number, prompt: Veiled, context: Reci
   }
 }
 
-async function* last(view: View, context: RecipeContext<Knobs>, rejected: readonly Verdict[]): AsyncGenerator<Part> {
-  const { team, knobs: { tiers, onLastFailure }, span, sampling } = context;
+/** The last tier, which is shown `view`; a rejected answer to `prompt` when it fails before it has begun. */
+async function* last(view: View, prompt: Veiled, context: RecipeContext<Knobs>, rejected: readonly Verdict[]): AsyncGenerator<Part> {
   let begun = false;
   try {
-    for await (const part of ask(context, team.first(tiers.at(-1) ?? 'large'), view)) {
+    for await (const part of ask(context, context.team.first(context.knobs.tiers.at(-1) ?? 'large'), view)) {
       begun = true;
       yield part;
     }
   } catch (thrown) {
     const failure = TandemError.from(thrown);
-    const best = rejected.filter(({ chosen }) => chosen?.complete === true).sort((a, b) => b.score - a.score)[0];
-    if (begun || onLastFailure === 'error' || best?.chosen === undefined || !mayMoveOn(failure)) throw failure;
-    span.set({ degraded: true });
-    span.decide('cascade.fallback', best.chosen.member.id, 'The last tier failed; the best rejected answer stands in.', { failure: failure.code, score: best.score });
-    yield* replay(best.chosen, sampling.topLogprobs);
+    if (begun || !mayMoveOn(failure)) throw failure;
+    yield* standIn(prompt, context, rejected, failure);
   }
 }
 

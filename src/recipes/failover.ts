@@ -51,13 +51,14 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>): AsyncGenerat
   const members = healthyFirst(membersIn(context.knobs.order, context.team), context);
   const sent: Sent = { text: '', tokens: 0, writer: undefined, sealed: false };
   let failure: TandemError | undefined;
-  for (const member of members) {
+  for (const [index, member] of members.entries()) {
     const refused = failure === undefined ? undefined : cannotTakeOver(member, sent, context);
     if (failure !== undefined) context.span.decide('failover.next', refused === undefined ? member.id : `not ${member.id}`, refused ?? 'The member before it failed.', { failure: failure.code, sentCharacters: sent.text.length });
     if (refused !== undefined) continue;
     try {
       const begun = sent.text !== '';
-      for await (const part of ask(context, member, begun ? continuing(prompt, sent.text, prompt.veil) : prompt, begun ? { sampling: remaining(context.sampling, sent.tokens) } : {})) {
+      const replaceable = index < members.length - 1;
+      for await (const part of ask(context, member, begun ? continuing(prompt, sent.text, prompt.veil) : prompt, begun ? { replaceable, sampling: remaining(context.sampling, sent.tokens) } : { replaceable })) {
         note(sent, part, member);
         yield part;
       }

@@ -1,13 +1,13 @@
 /**
- * The kitchen: turns a request into a running recipe. It resolves the model id, checks everything that can be checked
- * before a model is asked (needs, knobs, features, policy), cuts the team down to the members that may and can answer,
- * and serves the run (`serving.ts`). It knows no particular recipe.
+ * The kitchen: turns a request into a running recipe. It finds what stands behind the model id (aliases and the default were
+ * resolved by admission), checks everything that can be checked before a model is asked (needs, knobs, features, policy), cuts
+ * the team down to the members that may and can answer, and serves the run (`serving.ts`). It knows no particular recipe.
  */
 import type { Config } from '../config.ts';
 import { pathText } from '../config.ts';
 import { fail, TandemError } from '../errors.ts';
 import type { Answered, Policy, Received, Veiled } from '../exchange.ts';
-import { offers, Team, type AnyMember } from '../models/team.ts';
+import { embedModelId, offers, Team, type AnyMember } from '../models/team.ts';
 import type { Journey, Stages } from '../pipeline.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
@@ -28,7 +28,7 @@ import { serve, type PrepareOther } from './serving.ts';
 export interface KitchenParts {
   readonly team: Team;
   readonly registry: ReadonlyMap<string, Recipe>;
-  readonly config: Pick<Config, 'recipes' | 'aliases' | 'defaultModel'>;
+  readonly config: Pick<Config, 'recipes'>;
   readonly meter: Meter;
   readonly clock: Clock;
   readonly random: Random;
@@ -65,7 +65,7 @@ class Kitchen {
   readonly #deadlines: Deadlines;
   readonly #defaults = new Map<Recipe, unknown>();
   readonly #plain = new Map<string, { readonly recipe: Recipe; readonly team: Team }>();
-  /** What stands behind the model ids that were asked for: as many as there are recipes, members and aliases. */
+  /** What stands behind the model ids that were asked for: as many as there are recipes and members. */
   readonly #resolved = new Map<string, { readonly recipe: Recipe; readonly team: Team }>();
   readonly #unmet = new WeakMap<Team, Map<Recipe, readonly Unmet[]>>();
 
@@ -102,17 +102,15 @@ class Kitchen {
 
   /** @throws {TandemError} model_not_found, ability_missing */
   #find(model: string): { readonly recipe: Recipe; readonly team: Team } {
-    const { config, registry, team } = this.#parts;
-    const asked = model === '' ? config.defaultModel : model;
-    const id = (Object.hasOwn(config.aliases, asked) ? config.aliases[asked] : undefined) ?? asked;
-    if (id.startsWith('tandem/')) {
-      const recipe = registry.get(id.slice('tandem/'.length));
+    const { registry, team } = this.#parts;
+    if (model.startsWith('tandem/')) {
+      const recipe = registry.get(model.slice('tandem/'.length));
       if (recipe !== undefined) return { recipe, team };
     }
-    const plain = this.#plain.get(id);
+    const plain = this.#plain.get(model);
+    const member = plain?.team.members[0];
+    if (model === embedModelId || (member !== undefined && !offers(member, 'L0'))) fail('ability_missing', { message: `The model "${model}" gives vectors (POST /v1/embeddings) and writes no text.`, param: 'model' });
     if (plain === undefined) return fail('model_not_found', { message: 'No recipe or member has the model id that was asked for.', param: 'model' });
-    const member = plain.team.members[0];
-    if (member !== undefined && !offers(member, 'L0')) fail('ability_missing', { message: `The member "${id}" does not write text.`, param: 'model', member: id });
     return plain;
   }
 
@@ -191,7 +189,8 @@ function matters(recipe: Recipe, knobs: unknown, member: AnyMember): boolean {
   return needs.length === 0 || needs.some((need) => member.roles.includes(need.role));
 }
 
-function defaultKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>): unknown {
+/** Knobs of a recipe with the values that the configuration gives. @throws {TandemError} config_invalid */
+export function defaultKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>): unknown {
   try {
     return checkedKnobs(recipe, given);
   } catch (error) {
@@ -205,9 +204,9 @@ function checkedKnobs(recipe: Recipe, given: Readonly<Record<string, unknown>>):
   const result = recipe.knobs.safeParse(given);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const path = [...(issue?.path ?? []), ...(issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])];
+  const path = [...(issue?.path ?? []), ...(issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].map((step) => (typeof step === 'string' ? step.slice(0, 64) : step));
   const what = issue?.code === 'unrecognized_keys' ? `there is no such knob; "${recipe.id}" has ${knobNames(recipe).join(', ') || 'none'}` : (issue?.message ?? 'wrong value');
-  return fail('knob_invalid', { message: `Knob ${pathText(path).slice(0, 80)} of "${recipe.id}": ${what}.`, param: pathText(['tandem', 'knobs', ...path]) });
+  return fail('knob_invalid', { message: `Knob ${pathText(path)} of "${recipe.id}": ${what}.`, param: pathText(['tandem', 'knobs', ...path]) });
 }
 
 function knobNames({ knobs }: Recipe): string[] {

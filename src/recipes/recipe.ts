@@ -73,6 +73,8 @@ export interface RecipeContext<K> {
   readonly live: Live;
   /** Used by `ask`: what each member wrote in this run. */
   readonly tally: Tally;
+  /** Used by `ask`: another member takes over from whoever fails, so nobody is waited for long. Default false. */
+  readonly replaceable?: boolean;
   /**
    * Runs another recipe of the registry in this context (used by `auto`). Fails at once, before anything is asked, when
    * that recipe cannot run. `team`: use only these of the context's members. `knobs`: others than the configured ones.

@@ -11,8 +11,8 @@ import type { Part, Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 import { profileOf } from '../trace/energy.ts';
 import { ask, askWhole, replay, stoppable, type Whole } from './ask.ts';
-import { promptTokensOf } from './budget.ts';
 import { mayMoveOn } from './member-order.ts';
+import { promptTokensOf } from './prompt-size.ts';
 import type { RecipeContext } from './recipe.ts';
 import type { RouteRouter } from './route.ts';
 
@@ -116,7 +116,7 @@ async function* inOrder(prompt: Veiled, context: Context, order: readonly Weighe
     if (i > 0) context.span.decide('route.fallback', member.id, 'The member chosen before failed before it had begun.', { failure: last?.code ?? '' });
     let begun = false;
     try {
-      for await (const part of ask(context, member, prompt)) {
+      for await (const part of ask(context, member, prompt, { replaceable: context.knobs.fallback && i < order.length - 1 })) {
         begun = true;
         yield part;
       }

@@ -20,8 +20,8 @@ import { TandemError } from '../errors.ts';
 import type { Part, Policy, Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 import { ask } from './ask.ts';
-import { promptTokensOf } from './budget.ts';
 import { mayMoveOn } from './member-order.ts';
+import { promptTokensOf } from './prompt-size.ts';
 import type { Need, Recipe, RecipeContext } from './recipe.ts';
 
 const knobs = z.strictObject({
@@ -111,7 +111,7 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>, routers: Read
   const chosen = (await goesToLarge(prompt, small, context, routers)) ? large : small;
   let begun = false;
   try {
-    for await (const part of ask(context, chosen, prompt)) {
+    for await (const part of ask(context, chosen, prompt, { replaceable: context.knobs.fallback })) {
       begun = true;
       yield part;
     }
@@ -128,7 +128,7 @@ async function goesToLarge(prompt: Veiled, small: AnyMember, context: RecipeCont
   const { knobs: { router, threshold, lossMax, set }, sampling, policy, span, team, clock } = context;
   const large = team.first('large').id;
   const contextTokensMax = small.model.abilities.contextTokensMax ?? Infinity;
-  const promptTokens = Math.ceil(promptTokensOf(prompt.raw) * 0.75);
+  const promptTokens = Math.ceil(promptTokensOf(prompt.raw, sampling) * 0.75);
   if (promptTokens > contextTokensMax) {
     span.decide('route', large, 'The prompt does not fit in the context of the small member.', { promptTokens, contextTokensMax });
     return true;

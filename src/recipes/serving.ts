@@ -18,6 +18,7 @@ import type { Deadlines } from '../system/deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
 import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
 import { noLongerNeeded, reasonOf } from './call.ts';
+import { watchTime } from './deadline.ts';
 import type { Prepared } from './kitchen.ts';
 import { merge } from './merge.ts';
 import type { RecipeContext } from './recipe.ts';
@@ -101,12 +102,12 @@ class Serving extends Pulled<Part> {
 
   #begin(): Pulled<Part> {
     const { recipe } = this.#prepared;
-    const { journey, span } = this.#around;
+    const { journey, span, deadlines } = this.#around;
     const { answers } = this.#veiled.request;
     if (journey.signal.aborted) throw reasonOf(journey.signal);
     this.#span = span.child(recipe.id, 'recipe');
     onAbort(journey.signal, this.#onAbort);
-    this.#watchTime();
+    this.#unwatch = watchTime(this.#veiled.request.policy.limits, journey, deadlines, this.#stop);
     if (answers === 1) return pulled(this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse)));
     const runs = Array.from({ length: answers }, (_, answer) => {
       const own = this.#spanOf(answer);
@@ -124,16 +125,6 @@ class Serving extends Pulled<Part> {
     const span = (this.#span ?? this.#around.span).child(this.#prepared.recipe.id, 'recipe');
     span.set({ answer });
     return span;
-  }
-
-  #watchTime(): void {
-    const { journey, deadlines } = this.#around;
-    const { totalMs } = this.#veiled.request.policy.limits;
-    if (totalMs === undefined) return;
-    const error = (): TandemError => new TandemError('deadline_exceeded', { message: `The answer was not finished within ${totalMs} milliseconds.` });
-    const leftMs = totalMs - journey.trace.elapsedMs();
-    if (leftMs <= 0) throw error();
-    this.#unwatch = deadlines.watch(leftMs, () => this.#stop.abort(error()));
   }
 
   #run(prepared: Prepared, answer: number, span: Span, budget: Budget): AsyncIterable<Part> {

@@ -10,7 +10,6 @@ import { fail } from '../errors.ts';
 import { veilSampling, type Sampling, type Veiled } from '../exchange.ts';
 import type { Call, ModelPart } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
-import { promptTokensOf } from './budget.ts';
 import { CallStream } from './call.ts';
 import { paired, type Recipe, type RecipeContext } from './recipe.ts';
 
@@ -53,7 +52,8 @@ function run(prompt: Veiled, context: Context): CallStream {
     signal: context.signal,
     purpose: 'verify',
     inPieces: true,
-    promptTokens: () => promptTokensOf(view),
+    replaceable: false,
+    promptTokens: () => context.budget.promptTokens(target, view, context.sampling),
     reserve: () => context.budget.reserve(target, view, context.sampling),
     start: (sampling, call) => drafted(prompt, target, drafter, sampling, call, context),
   });
@@ -64,8 +64,9 @@ async function* drafted(prompt: Veiled, target: AnyMember, drafter: AnyMember, s
   if (host === undefined || !paired(target, drafter)) fail('recipe_unavailable', { message: `"${drafter.id}" and "${target.id}" do not share engine and vocabulary.`, member: target.id });
   const { draftTokensMax, confidenceMin } = context.knobs;
   const args: SpeculateArgs = { ...(await answerArgs(prompt, target, sampling, call.signal)), draft: { tokensMax: draftTokensMax, confidenceMin } };
+  if (call.traffic !== undefined) call.traffic.work = 'seen';
   const startedMs = context.clock.monotonicMs();
-  const span = context.span.child(`call ${drafter.id}`, 'call', { member: drafter.id, place: drafter.model.place });
+  const span = context.span.child(`call ${drafter.id}`, 'call', { member: drafter.id, place: drafter.model.place, model: drafter.modelName });
   span.set({ purpose: 'draft' });
   const seed = sampling.seed ?? Math.floor(context.random.next() * 2 ** 31);
   try {

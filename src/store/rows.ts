@@ -58,9 +58,9 @@ function plain(text: string): string {
   return whole.includes('\0') ? whole.replaceAll('\0', '\uFFFD') : whole;
 }
 
-/** No column takes a value that is not a number; one such row would hold up all others for ever. */
+/** No column takes a value that is not a number, and no driver gives back a whole one that a number cannot hold; one such row would hold up all others for ever. */
 const real = (value: number): number => (Number.isFinite(value) ? value : 0);
-const whole = (value: number): number => Math.round(real(value));
+const whole = (value: number): number => Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(real(value))));
 
 /** Spans as JSON, written by hand: half the time of building objects for `JSON.stringify`, for every request. */
 function spansJson(spans: readonly SpanRecord[]): string {
@@ -143,7 +143,10 @@ function milliseconds(ms: number): string {
 /** A trace as it was written. */
 export function traceOf(row: Row): TraceRecord {
   const spans = JSON.parse(String(row['spans'])) as (SpanRecord | Omit<SpanRecord, 'attributes' | 'events' | 'decisions'>)[];
-  return { ...summaryOf(row), spans: spans.map((span) => ({ attributes: {}, events: [], decisions: [], ...span })) };
+  const summary = summaryOf(row);
+  const reasoning = spans.flatMap(({ usage }) => usage?.reasoningTokens ?? []);
+  const usage = reasoning.length === 0 ? summary.usage : { ...summary.usage, reasoningTokens: reasoning.reduce((sum, tokens) => sum + tokens, 0) };
+  return { ...summary, usage, spans: spans.map((span) => ({ attributes: {}, events: [], decisions: [], ...span })) };
 }
 
 /** A trace without its spans. */
@@ -188,12 +191,16 @@ export function selectTrace(id: string): Query {
 export function selectSummaries(query: TraceQuery): Query {
   const conditions: string[] = [];
   const values: SqlValue[] = [];
-  const where = (condition: string, value: SqlValue | undefined): void => {
-    if (value === undefined) return;
+  const where = (condition: string, ...given: readonly (SqlValue | undefined)[]): void => {
+    const known = given.filter((value) => value !== undefined);
+    if (known.length < given.length) return;
     conditions.push(condition);
-    values.push(value);
+    values.push(...known);
   };
-  where('started_at_ms < ?', query.beforeMs === undefined ? undefined : Math.ceil(query.beforeMs));
+  const { beforeMs, beforeId } = query;
+  const before = beforeMs === undefined ? undefined : Math.ceil(beforeMs);
+  where(beforeId === undefined ? 'started_at_ms < ?' : 'started_at_ms <= ?', before);
+  where('(started_at_ms < ? OR id < ?)', before, beforeId === undefined ? undefined : plain(beforeId));
   where('caller = ?', query.caller === undefined ? undefined : plain(query.caller));
   where('recipe = ?', query.recipe === undefined ? undefined : plain(query.recipe));
   where('outcome = ?', query.outcome === undefined ? undefined : plain(query.outcome));

@@ -18,6 +18,8 @@ export interface TraceQuery {
   readonly limit?: number;
   /** Only traces that began before this time (milliseconds since 1970); for paging. */
   readonly beforeMs?: number;
+  /** With `beforeMs`: also those of that very millisecond whose id sorts before this one, as the last one of a page goes on in the next. */
+  readonly beforeId?: string;
   readonly caller?: string;
   readonly recipe?: string;
   /** `ok` or an error code. */

@@ -1,16 +1,13 @@
-/** The meter: prices calls by the member's price or the built-in list, and accounts for their energy. */
+/** The meter: prices calls by the member's price, and accounts for their energy. */
 import type { AnyMember, EnergyProfile, Price } from '../models/team.ts';
 import type { Clock } from '../system/clock.ts';
 import { openEnergyCounter, profileOf, type EnergyCounter, type EnergyMark } from './energy.ts';
 import type { CallFacts, EnergyReading, Meter } from './meter.ts';
-import { listPrices, priceOf, type ListPrice } from './prices.ts';
 import type { CallUsage } from './trace.ts';
 
 /** What a meter is made of. */
 export interface MeterSettings {
   readonly clock: Clock;
-  /** Prices of cloud models. Default: the built-in list. */
-  readonly prices?: readonly ListPrice[];
   /** The machine's energy counter; `null` for none. Default: RAPL, where it can be read. */
   readonly energy?: EnergyCounter | null;
 }
@@ -19,13 +16,13 @@ const unread: EnergyReading = Object.freeze({ joules: undefined });
 
 /** Makes a meter. Its cost is a map look-up a call, and one small read of a file where the machine counts energy. */
 export function createMeter(settings: MeterSettings): Meter {
-  const { clock, prices = listPrices } = settings;
+  const { clock } = settings;
   const counter = settings.energy === undefined ? openEnergyCounter(clock) : (settings.energy ?? undefined);
   const known = new WeakMap<AnyMember, { readonly price: Price | undefined; readonly profile: EnergyProfile }>();
   const termsOf = (member: AnyMember): { readonly price: Price | undefined; readonly profile: EnergyProfile } => {
     let terms = known.get(member);
     if (terms === undefined) {
-      terms = { price: member.price ?? (member.model.place === 'cloud' ? priceOf(member.modelName ?? member.id, prices) : free), profile: profileOf(member) };
+      terms = { price: member.price ?? (member.model.place === 'cloud' ? undefined : free), profile: profileOf(member) };
       known.set(member, terms);
     }
     return terms;
@@ -42,19 +39,21 @@ export function createMeter(settings: MeterSettings): Meter {
 const free: Price = { inputUsdPerMillionTokens: 0, outputUsdPerMillionTokens: 0, asOf: '1970-01-01' };
 
 function usageOf(facts: CallFacts, price: Price | undefined, measuredJ: number | undefined, profile: EnergyProfile): CallUsage {
-  const { promptTokens, completionTokens } = facts.usage;
+  const { promptTokens, completionTokens, reasoningTokens } = facts.usage;
   const cached = Math.min(facts.usage.cachedPromptTokens ?? 0, promptTokens);
-  const usage = {
+  const usage: { -readonly [K in keyof CallUsage]: CallUsage[K] } = {
     promptTokens,
     cachedPromptTokens: cached,
     completionTokens,
     costUsd: price === undefined ? 0 : costOf(price, promptTokens - cached, cached, completionTokens),
     energyJ: measuredJ ?? (promptTokens - cached) * profile.joulePerInputToken + completionTokens * profile.joulePerOutputToken,
-    energySource: measuredJ === undefined ? ('estimated' as const) : ('measured' as const),
+    energySource: measuredJ === undefined ? 'estimated' : 'measured',
     bytesUp: facts.bytesUp,
     bytesDown: facts.bytesDown,
   };
-  return price === undefined ? { ...usage, priceKnown: false } : usage;
+  if (reasoningTokens !== undefined) usage.reasoningTokens = reasoningTokens;
+  if (price === undefined) usage.priceKnown = false;
+  return usage;
 }
 
 /** Dollars for tokens at a price. */

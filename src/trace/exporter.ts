@@ -7,7 +7,7 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
 import type { Config } from '../config.ts';
 import { TandemError } from '../errors.ts';
-import { isSampled, otelSpans } from './otel.ts';
+import { isSampled, otelSpans, type ServerAddresses } from './otel.ts';
 import type { TraceRecord } from './trace.ts';
 
 /** Sends traces. */
@@ -25,6 +25,8 @@ export interface Exporter {
 /** What the exporter is given of the outside world. */
 export interface ExporterContext {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where members' servers are; the spans of their calls name it. Default: none is named. */
+  readonly servers?: ServerAddresses;
   /** How long traces gather, in milliseconds. Default 1000. */
   readonly gatherMs?: number;
   /** Traces that wait at most. Default 2000. */
@@ -46,8 +48,8 @@ const tracesABatch = 200;
 export function createExporter(settings: Config['telemetry'], context: ExporterContext): Exporter | undefined {
   const url = settings.otlpUrl ?? context.env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
   if (url === undefined || url === '') return undefined;
-  const { gatherMs = 1_000, queuedTracesMax = 2_000, timeoutMs = 10_000 } = context;
-  return new OtlpExporter(() => connect(url, settings.serviceName, timeoutMs), gatherMs, queuedTracesMax);
+  const { gatherMs = 1_000, queuedTracesMax = 2_000, timeoutMs = 10_000, servers = new Map() } = context;
+  return new OtlpExporter(() => connect(url, settings.serviceName, timeoutMs), servers, gatherMs, queuedTracesMax);
 }
 
 async function connect(url: string, serviceName: string, timeoutMs: number): Promise<Sink> {
@@ -66,6 +68,7 @@ async function connect(url: string, serviceName: string, timeoutMs: number): Pro
 
 class OtlpExporter implements Exporter {
   private readonly connect: () => Promise<Sink>;
+  private readonly servers: ServerAddresses;
   private readonly gatherMs: number;
   private readonly queuedTracesMax: number;
   private sink: Promise<Sink> | undefined;
@@ -75,8 +78,9 @@ class OtlpExporter implements Exporter {
   private closing: Promise<void> | undefined;
   private lost = 0;
 
-  constructor(connect: () => Promise<Sink>, gatherMs: number, queuedTracesMax: number) {
+  constructor(connect: () => Promise<Sink>, servers: ServerAddresses, gatherMs: number, queuedTracesMax: number) {
     this.connect = connect;
+    this.servers = servers;
     this.gatherMs = gatherMs;
     this.queuedTracesMax = queuedTracesMax;
   }
@@ -135,6 +139,6 @@ class OtlpExporter implements Exporter {
   private async sendBatch(batch: readonly TraceRecord[]): Promise<boolean> {
     this.sink ??= this.connect();
     const { send, resource } = await this.sink;
-    return send(batch.flatMap((record) => otelSpans(record, resource)));
+    return send(batch.flatMap((record) => otelSpans(record, resource, this.servers)));
   }
 }

@@ -3,7 +3,6 @@ export { createMeter, costOf, type MeterSettings } from './create-meter.ts';
 export { openEnergyCounter, profileOf, type EnergyCounter, type EnergyMark } from './energy.ts';
 export { createExporter, type Exporter, type ExporterContext } from './exporter.ts';
 export type { CallFacts, EnergyReading, Meter } from './meter.ts';
-export { listPrices, priceOf, type ListPrice } from './prices.ts';
 export { renderTrace, type RenderSettings } from './render.ts';
 export { sumUsage, Trace, type AttributeValue, type CallUsage, type Decision, type Span, type SpanFields, type SpanRecord, type TraceRecord } from './trace.ts';
 export { formatTraceparent, parseTraceparent, type Traceparent } from './traceparent.ts';

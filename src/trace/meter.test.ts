@@ -9,7 +9,6 @@ import type { AnyMember, Price } from '../models/team.ts';
 import type { Clock } from '../system/clock.ts';
 import { createMeter } from './create-meter.ts';
 import { openEnergyCounter, profileOf } from './energy.ts';
-import { listPrices, priceOf } from './prices.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tandem-rapl-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -30,27 +29,10 @@ test('a member\'s own price wins; cached tokens cost their own price, or the ful
   assert.equal(measure(memberAt('device', { price: full })).costUsd, 2 + 4);
 });
 
-test('a cloud model is priced from the list; device and edge are free; an unknown price is marked, not silently 0', () => {
-  const known = measure(memberAt('cloud', { modelName: 'openai/gpt-4.1-mini-2025-04-14' }));
-  assert.equal(known.costUsd, 1.2);
-  assert.equal('priceKnown' in known, false);
+test('device and edge are free; an unknown price in the cloud is marked, not silently 0', () => {
   for (const place of ['device', 'edge'] as const) assert.deepEqual([measure(memberAt(place)).costUsd, measure(memberAt(place)).priceKnown], [0, undefined]);
   const unknown = measure(memberAt('cloud', { modelName: 'some-model' }));
   assert.deepEqual([unknown.costUsd, unknown.priceKnown], [0, false]);
-});
-
-test('every list price names its source and its date', () => {
-  const names = listPrices.map(({ model }) => model);
-  assert.equal(new Set(names).size, names.length);
-  assert.ok(names.length >= 10 && names.length <= 25);
-  for (const { model, source, asOf, inputUsdPerMillionTokens: input, cachedInputUsdPerMillionTokens: cached, outputUsdPerMillionTokens: output } of listPrices) {
-    assert.match(source, /^https:\/\//, model);
-    assert.match(asOf, /^20\d\d-\d\d-\d\d$/, model);
-    assert.ok(input > 0 && output > input && (cached ?? 0) < input, model);
-  }
-  assert.equal(priceOf('Claude-Haiku-4-5-20251001')?.model, 'claude-haiku-4-5');
-  assert.equal(priceOf('gpt-4o-latest')?.model, 'gpt-4o');
-  assert.equal(priceOf('gpt-4.1-turbo'), undefined);
 });
 
 test('estimates grow with the number of weights and are marked', () => {

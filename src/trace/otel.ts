@@ -28,8 +28,11 @@ export function isSampled(record: TraceRecord): boolean {
   return record.spans[0]?.attributes['callerSampled'] !== false;
 }
 
+/** Where members' servers are, by member id. */
+export type ServerAddresses = ReadonlyMap<string, { readonly address: string; readonly port: number }>;
+
 /** Every span of a trace. A trace that joined a caller's is filed in the caller's, under the caller's span. */
-export function otelSpans(record: TraceRecord, resource: Resource): ReadableSpan[] {
+export function otelSpans(record: TraceRecord, resource: Resource, servers: ServerAddresses = new Map()): ReadableSpan[] {
   const { callerTraceId, callerSpanId } = record.spans[0]?.attributes ?? {};
   const traceId = typeof callerTraceId === 'string' ? callerTraceId : record.id;
   const context = (spanId: string) => ({ traceId, spanId, traceFlags: sampledFlag });
@@ -46,7 +49,7 @@ export function otelSpans(record: TraceRecord, resource: Resource): ReadableSpan
       endTime: timeOf(record.startedAtMs + span.endMs),
       duration: timeOf(span.endMs - span.startMs),
       status: span.error === undefined ? { code: statusUnset } : { code: statusError, message: span.error },
-      attributes: attributesOf(span, record),
+      attributes: attributesOf(span, record, servers),
       events: eventsOf(span, record),
       links: [],
       ended: true,
@@ -70,14 +73,19 @@ function operationOf(record: TraceRecord): string {
 
 function nameOf(span: SpanRecord, record: TraceRecord): string {
   if (span.parent === null) return `${operationOf(record)} ${record.requestedModel}`;
-  return span.kind === 'call' ? `${operationOf(record)} ${span.model ?? span.member ?? ''}`.trimEnd() : span.name;
+  return span.kind === 'call' ? `${operationOf(record)} ${modelOf(span) ?? ''}`.trimEnd() : span.name;
 }
 
-function attributesOf(span: SpanRecord, record: TraceRecord): Attributes {
+/** The model of a call; the member stands for one that has no name. */
+function modelOf({ model, member }: SpanRecord): string | undefined {
+  return model ?? member;
+}
+
+function attributesOf(span: SpanRecord, record: TraceRecord, servers: ServerAddresses): Attributes {
   const attributes: Attributes = {};
-  for (const [key, value] of Object.entries(span.attributes)) attributes[`tandem.${snake(key)}`] = value;
+  for (const [key, value] of Object.entries(span.attributes)) if (key !== 'finishReason') attributes[`tandem.${snake(key)}`] = value;
   if (span.parent === null) Object.assign(attributes, requestAttributes(record));
-  if (span.kind === 'call') Object.assign(attributes, callAttributes(span, record));
+  if (span.kind === 'call') Object.assign(attributes, callAttributes(span, record, servers));
   if (span.usage !== undefined || span.parent === null) Object.assign(attributes, usageAttributes(span.usage ?? record.usage));
   if (span.error !== undefined) attributes['error.type'] = span.error;
   return attributes;
@@ -99,12 +107,16 @@ function requestAttributes(record: TraceRecord): Attributes {
   return attributes;
 }
 
-function callAttributes(span: SpanRecord, record: TraceRecord): Attributes {
-  const { engine } = span.attributes;
+function callAttributes(span: SpanRecord, record: TraceRecord, servers: ServerAddresses): Attributes {
+  const { engine, finishReason } = span.attributes;
+  const model = modelOf(span);
+  const server = span.member === undefined ? undefined : servers.get(span.member);
   return {
     'gen_ai.operation.name': operationOf(record),
     'gen_ai.provider.name': typeof engine === 'string' ? engine : 'tandem',
-    ...(span.model === undefined ? {} : { 'gen_ai.request.model': span.model, 'gen_ai.response.model': span.model }),
+    ...(model === undefined ? {} : { 'gen_ai.request.model': model, 'gen_ai.response.model': model }),
+    ...(typeof finishReason === 'string' ? { 'gen_ai.response.finish_reasons': [finishReason] } : {}),
+    ...(server === undefined ? {} : { 'server.address': server.address, 'server.port': server.port }),
     ...(span.member === undefined ? {} : { 'tandem.member': span.member }),
     ...(span.place === undefined ? {} : { 'tandem.place': span.place }),
     ...(span.firstPartMs === undefined ? {} : { 'tandem.first_part_ms': span.firstPartMs }),
@@ -116,6 +128,7 @@ function usageAttributes(usage: TraceRecord['usage']): Attributes {
     'gen_ai.usage.input_tokens': usage.promptTokens,
     'gen_ai.usage.output_tokens': usage.completionTokens,
     'gen_ai.usage.cache_read.input_tokens': usage.cachedPromptTokens,
+    ...(usage.reasoningTokens === undefined ? {} : { 'tandem.reasoning_tokens': usage.reasoningTokens }),
     'tandem.cost_usd': usage.costUsd,
     'tandem.price_known': usage.priceKnown !== false,
     'tandem.energy_j': usage.energyJ,

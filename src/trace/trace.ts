@@ -15,6 +15,8 @@ export interface CallUsage {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly completionTokens: number;
+  /** Completion tokens spent on hidden reasoning, where a server said so. */
+  readonly reasoningTokens?: number;
   readonly costUsd: number;
   readonly energyJ: number;
   /** Whether the joules were read from the machine or estimated from a profile. */
@@ -48,7 +50,7 @@ export interface SpanRecord {
   readonly endMs: number;
   readonly member?: string;
   readonly place?: string;
-  /** Model name that answered. */
+  /** Name of the member's model: what its server calls it, or the name of its file. */
   readonly model?: string;
   /** Milliseconds to the first part of a call. */
   readonly firstPartMs?: number;
@@ -68,7 +70,7 @@ export interface TraceRecord {
   readonly startedAtMs: number;
   readonly durationMs: number;
   readonly surface: string;
-  /** Model id that was asked for. */
+  /** Model id that was asked for; `(unknown)` where none of this deployment was, or none could be read. */
   readonly requestedModel: string;
   readonly recipe: string;
   readonly caller: string;
@@ -105,7 +107,7 @@ export interface Span {
 export interface SpanFields {
   readonly member?: string;
   readonly place?: string;
-  readonly model?: string;
+  readonly model?: string | undefined;
 }
 
 const none: CallUsage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0, costUsd: 0, energyJ: 0, energySource: 'unknown', bytesUp: 0, bytesDown: 0 };
@@ -123,6 +125,7 @@ export function sumUsage(usages: readonly CallUsage[]): CallUsage {
     sum.energyJ += usage.energyJ;
     sum.bytesUp += usage.bytesUp;
     sum.bytesDown += usage.bytesDown;
+    if (usage.reasoningTokens !== undefined) sum.reasoningTokens = (sum.reasoningTokens ?? 0) + usage.reasoningTokens;
     if (usage.priceKnown === false) sum.priceKnown = false;
     if (least === undefined || certainty.indexOf(usage.energySource) < certainty.indexOf(least)) least = usage.energySource;
   }

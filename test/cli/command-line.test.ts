@@ -13,6 +13,7 @@ test('tandem without arguments, --help and help print the commands', async () =>
   assert.equal(bare.stdout, flag.stdout);
   for (const { name, summary } of commands) assert.ok(flag.stdout.includes(name) && flag.stdout.replaceAll(/\s+/g, ' ').includes(summary), name);
   assert.match(flag.stdout, /Exit codes: 0 done, 1 failed, 2 mistake/);
+  for (const args of [['help', 'bench', 'run'], ['bench', 'help', 'run']]) assert.match((await call(args)).stdout, /^Usage: tandem bench run/);
 });
 
 for (const { name } of commands) {
@@ -35,6 +36,10 @@ for (const { name } of commands) {
 test('mistakes in the command line end with exit code 2 and say what was expected', async () => {
   const cases: [string[], RegExp][] = [
     [['sevre'], /unknown command 'sevre'[\s\S]*Did you mean serve/],
+    [['help', 'nope'], /unknown command 'nope'/],
+    [['help', 'bench', 'nope'], /unknown command 'nope'/],
+    [['bench', 'help', 'nope'], /unknown command 'nope'/],
+    [['run', ...Array<string[]>(5).fill(['--stop', 'x']).flat(), 'x'], /at most 4/],
     [['serve', '--port', '99999'], /whole number from 0 to 65535/],
     [['serve', 'extra'], /too many arguments/],
     [['run', '--temperature', 'hot', 'x'], /number from 0 to 2/],

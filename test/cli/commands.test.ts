@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { request } from 'undici';
@@ -151,6 +151,13 @@ test('recipes says what this team can run, and why not', { skip }, async (t) => 
   assert.ok((JSON.parse(coverage.stdout) as { rows: unknown[] }).rows.length > 0);
 });
 
+test('commands that only look write nothing', { skip }, async (t) => {
+  const cwd = folder(t);
+  const ended = await Promise.all([call(['recipes'], { cwd }), call(['models'], { cwd })]);
+  assert.deepEqual(ended.map(({ code }) => code), [0, 0]);
+  assert.deepEqual(readdirSync(cwd), []);
+});
+
 test('doctor finds nothing wrong with the bundled pair, and every mistake of a broken set-up', { skip }, async (t) => {
   const occupied = await listening();
   t.after(() => occupied.close());
@@ -158,9 +165,9 @@ test('doctor finds nothing wrong with the bundled pair, and every mistake of a b
   const well = folder(t, { 'tandem.config.json': JSON.stringify({ gateway: { port: 0 } }) });
   const ill = folder(t, {
     'tandem.config.json': JSON.stringify({
-      gateway: { port, keys: [{ name: 'team', keyEnv: 'NO_SUCH_KEY' }] },
+      gateway: { port, keys: [{ name: 'team', keyEnv: 'NO_SUCH_KEY', costUsdPerDay: 1 }] },
       defaultModel: 'tandem/nothing',
-      members: { small: { engine: 'llama', file: 'bundled:small' }, gone: { engine: 'llama', file: 'gone.gguf' }, far: { engine: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'x', apiKeyEnv: 'FAR_KEY', retriesMax: 0 } },
+      members: { small: { engine: 'llama', file: 'bundled:small' }, gone: { engine: 'llama', file: 'gone.gguf' }, far: { engine: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'x', apiKeyEnv: 'FAR_KEY', retriesMax: 0 }, dear: { engine: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'x', retriesMax: 0 } },
       store: { path: 'file-not-folder/x.sqlite' },
     }),
     'file-not-folder': '',
@@ -170,7 +177,7 @@ test('doctor finds nothing wrong with the bundled pair, and every mistake of a b
   assert.equal(good.code, 0, good.stdout);
   assert.match(good.stdout, /Nothing is wrong\./);
   assert.equal(bad.code, 1);
-  const { ok, findings } = JSON.parse(bad.stdout) as { ok: boolean; findings: { check: string; state: string; code?: string; remedy?: string }[] };
+  const { ok, findings } = JSON.parse(bad.stdout) as { ok: boolean; findings: { check: string; state: string; message?: string; code?: string; remedy?: string }[] };
   assert.equal(ok, false);
   const wrong = findings.filter(({ state }) => state === 'wrong');
   for (const [check, code] of [['environment', 'config_invalid'], ['member gone', 'model_file_missing'], ['recipes', 'config_invalid'], ['store', 'store_failed'], ['port', 'address_in_use']]) {
@@ -178,6 +185,8 @@ test('doctor finds nothing wrong with the bundled pair, and every mistake of a b
   }
   assert.ok(wrong.some(({ check }) => check === 'member far'));
   assert.equal(findings.find(({ check }) => check === 'member small')?.state, 'ok');
+  const unpriced = findings.find(({ check, state }) => check === 'member dear' && state === 'note');
+  assert.match(unpriced?.message ?? '', /price is not known.*gateway\.keys\[0\]\.costUsdPerDay/);
   assert.equal(config.code, 1);
   assert.deepEqual((JSON.parse(config.stdout) as { findings: { mistake?: { path: string } }[] }).findings.flatMap(({ mistake }) => mistake?.path ?? []).sort(), ['gateway.port', 'x']);
 });

@@ -48,7 +48,8 @@ test('init never overwrites without --force', async (t) => {
 test('init with nothing found writes the bundled pair; with flags, what they name', async (t) => {
   const empty = folder(t);
   assert.equal((await call(['init', ...still], { cwd: empty })).code, 0);
-  assert.match(readFileSync(join(empty, 'tandem.config.ts'), 'utf8'), /small: \{ engine: 'llama', file: 'bundled:small', roles: \['small', 'draft'\] \}/);
+  assert.match(readFileSync(join(empty, 'tandem.config.ts'), 'utf8'), /small: \{ engine: 'llama', file: 'bundled:small', roles: \['small', 'draft'\], embeddings: true, sequencesMax: 2 \}/);
+  assert.deepEqual((await loadConfig(empty)).config, (await loadConfig('/')).config, 'it is what runs without a configuration');
   const named = folder(t, { 'a.gguf': gguf(100), 'package.json': '{"type": "commonjs"}' });
   const { code, stderr } = await call(['init', ...still, '--small', 'a.gguf', '--large', 'https://api.example.org/v1#big-model', '--key-env', 'BIG_KEY', '--port', '9000'], { cwd: named });
   assert.equal(code, 0, stderr);

@@ -23,6 +23,9 @@ export function embeddingCases({ model, test }: Suite): void {
     assert.equal(short?.length, 4);
     assert.ok(Math.abs(cosine(short, short) - 1) < 1e-4);
   });
+  test('refuses more dimensions than its vectors have', needsEmb, async () => {
+    await refuses(embed(['a cat'], 60_000), 'parameter_invalid');
+  });
   test('gives no vectors for no texts', needsEmb, async () => {
     assert.deepEqual(await embed([]), []);
   });

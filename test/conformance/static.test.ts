@@ -55,7 +55,7 @@ test('tandem/embed is the member in the role embed; such a member writes no text
     assert.ok(runtime.models().some(({ id, kind }) => id === 'tandem/embed' && kind === 'embedder'));
     const asked = { surface: 'chat', prompt: { messages: [{ role: 'user', content: 'a' }] }, sampling: {}, answers: 1, policy: {}, knobs: {}, explain: false, key: undefined } as const;
     await refuses(runtime.handle({ ...asked, model: 'mine' }, signal), 'ability_missing');
-    await refuses(runtime.handle({ ...asked, model: 'tandem/embed' }, signal), 'model_not_found');
+    await refuses(runtime.handle({ ...asked, model: 'tandem/embed' }, signal), 'ability_missing');
   } finally {
     await runtime.close();
   }

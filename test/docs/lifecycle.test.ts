@@ -14,7 +14,7 @@ test('the page draws the stages of the pipeline in their order', () => {
 
 test('the pipeline runs the stages in the order that it states', () => {
   const source = readFileSync(new URL('../../src/pipeline.ts', import.meta.url), 'utf8');
-  const body = source.slice(source.indexOf('export function pipeline'));
+  const body = source.slice(source.indexOf('export function veil'));
   const calls = ['stages.admit(', 'stages.guardInput(', 'stages.mask(', 'stages.cook(', 'restore(answered)', 'stages.guardOutput('];
   const places = calls.map((call) => body.indexOf(call));
   assert.ok(places.every((place) => place > 0), `each stage is called: ${places.join(', ')}`);

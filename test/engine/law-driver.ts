@@ -72,7 +72,8 @@ export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Arg
       sequence.tokens.push(token);
       if (n >= step.tokens.length - wanted) laws.push(Float32Array.from((models[sequence.role] as MadeUpModel)(sequence.tokens)));
     });
-    return { count: laws.length, at: (index) => laws[index] as Law };
+    const following = step.next?.(laws[0] as Law);
+    return following === undefined ? { count: laws.length, at: (index) => laws[index] as Law } : compute({ ...step, tokens: [following] });
   };
   const running = program(env, args);
   let result = running.next();

@@ -180,7 +180,7 @@ describe('what servers leave out is borne', () => {
 });
 
 describe('retries', () => {
-  const again: readonly [string, Misbehaviour][] = [['429', status(429)], ['500', status(500)], ['408', status(408)], ['a reset', { kind: 'reset' }]];
+  const again: readonly [string, Misbehaviour][] = [['429', status(429)], ['500', status(500)], ['408', status(408)]];
   for (const [name, how] of again) {
     test(`${name} twice, then an answer`, async () => {
       mock.behave(how, 2);
@@ -191,6 +191,20 @@ describe('retries', () => {
       assert.ok(clock.slept[0]! <= 250 && clock.slept[1]! <= 500, 'full jitter below the doubling bound');
     });
   }
+  for (const whole of [false, true]) {
+    test(`none where the request was sent and the connection lost, ${whole ? 'whole' : 'streamed'}: it may have been read and charged`, async () => {
+      mock.behave({ kind: 'reset' });
+      const before = mock.requests.length;
+      const { error } = await failing(await open({ retriesMax: 3 }), quietCall({ whole }));
+      assert.deepEqual([error.code, mock.requests.length - before, clock.slept.length], ['upstream_unreachable', 1, 0]);
+      assert.match(error.message, /lost before the answer began/);
+    });
+  }
+  test('where no connection could be made, nothing was sent, and it is tried again', async () => {
+    const call = quietCall();
+    assert.equal((await failing(await open({ retriesMax: 2, baseUrl: 'http://127.0.0.1:9/v1' }), call)).error.code, 'upstream_unreachable');
+    assert.deepEqual(call.notes.map(([event]) => event), ['retry', 'retry']);
+  });
   test('no more of them than allowed', async () => {
     mock.behave(status(500));
     const before = mock.requests.length;
@@ -211,7 +225,7 @@ describe('retries', () => {
     assert.ok((await ask(await open({ retriesMax: 1 }), says('hi'))).text.length > 0);
   });
   test('Retry-After in seconds and as a date is waited for', async () => {
-    const model = await open({ retriesMax: 1 });
+    const model = await open({ retriesMax: 1, retryAfterMsMax: 30_000 });
     mock.behave({ kind: 'status', status: 429, headers: { 'retry-after': '3' } }, 1);
     await ask(model, says('hi'));
     assert.ok(clock.slept[0]! >= 3_000 && clock.slept[0]! <= 3_251);
@@ -223,6 +237,17 @@ describe('retries', () => {
     mock.behave({ kind: 'status', status: 429, headers: { 'retry-after': '120' } });
     const { error } = await failing(await open({ retriesMax: 5, totalTimeoutMs: 60_000 }));
     assert.deepEqual([error.code, error.retryAfterMs, clock.slept.length], ['upstream_rate_limited', 120_000, 0]);
+  });
+  test('Retry-After beyond the patience with a member is handed on at once: ten seconds over all retries, a quarter of one where another can take over', async () => {
+    const model = await open({ retriesMax: 5 });
+    const asking = (waitMs: number): Misbehaviour => ({ kind: 'status', status: 429, headers: { 'retry-after-ms': String(waitMs) } });
+    const rows: readonly [number, boolean, number][] = [[10_001, false, 0], [4_000, false, 2], [4_000, true, 0], [251, true, 0], [100, true, 2]];
+    for (const [waitMs, replaceable, waits] of rows) {
+      mock.behave(asking(waitMs));
+      clock.slept.length = 0;
+      const { error } = await failing(model, quietCall({ replaceable }));
+      assert.deepEqual([error.code, error.retryAfterMs, clock.slept.length], ['upstream_rate_limited', waitMs, waits], `${waitMs} ms, ${replaceable}`);
+    }
   });
   test('used-up quota is not tried again', async () => {
     mock.behave(status(429, '{"error":{"type":"insufficient_quota"}}'));

@@ -56,6 +56,25 @@ test('the streaming helper of the client gathers the same answer', async () => {
   });
 });
 
+test('a refusal of a member is the message\'s refusal, whole and streamed', async () => {
+  const refusing: Part[] = [...['I cannot ', 'do that.'].map((delta): Part => ({ type: 'text', answer: 0, member: 'large', delta, refusal: true })), { type: 'finish', answer: 0, member: 'large', reason: 'stop' }];
+  await withGateway(fakeRuntime(() => refusing), async (url) => {
+    const whole = await client(url).chat.completions.create({ model: 'large', messages });
+    assert.deepEqual([whole.choices[0]?.message.content, whole.choices[0]?.message.refusal], [null, 'I cannot do that.']);
+    const final = await client(url).chat.completions.stream({ model: 'large', messages }).finalChatCompletion();
+    assert.equal(final.choices[0]?.message.refusal, 'I cannot do that.');
+    const response = await client(url).responses.create({ model: 'large', input: 'hi' });
+    assert.ok(response.output[0]?.type === 'message');
+    assert.deepEqual(response.output[0].content, [{ type: 'refusal', refusal: 'I cannot do that.' }]);
+    const types: string[] = [];
+    for await (const event of await client(url).responses.create({ model: 'large', input: 'hi', stream: true })) types.push(event.type);
+    assert.deepEqual(types.slice(2, -1), ['response.output_item.added', 'response.content_part.added', 'response.refusal.delta', 'response.refusal.delta', 'response.refusal.done', 'response.content_part.done', 'response.output_item.done']);
+    const gathered = await client(url).responses.stream({ model: 'large', input: 'hi' }).finalResponse();
+    assert.ok(gathered.output[0]?.type === 'message' && gathered.output[0].content[0]?.type === 'refusal');
+    assert.equal((await client(url).completions.create({ model: 'large', prompt: 'hi' })).choices[0]?.text, 'I cannot do that.');
+  });
+});
+
 const toolParts: Part[] = [
   { type: 'tool-call', answer: 0, member: 'small', call: 0, id: 'call_1', name: 'weather', argumentsDelta: '' },
   { type: 'tool-call', answer: 0, member: 'small', call: 0, argumentsDelta: '{"city":' },

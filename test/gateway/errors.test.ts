@@ -92,6 +92,16 @@ const rows: readonly Row[] = [
   chat({ tool_choice: 'required' }, 'parameter_invalid', 'tool_choice'),
   chat({ tools: [tool], tool_choice: { type: 'function', function: { name: 'g' } } }, 'parameter_invalid', 'tool_choice'),
   chat({ tools: [tool], tool_choice: { type: 'allowed_tools' } }, 'parameter_unsupported', 'tool_choice.type'),
+  // nothing is dropped: what a part, a call or a choice cannot have is refused
+  ...(['text', 'refusal'] as const).map((type) => chat({ messages: [{ role: 'user', content: [{ type, [type]: 'x', mood: 1 }] }] }, 'parameter_unknown', 'messages[0].content[0].mood')),
+  chat({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' }, text: 'y' }] }] }, 'parameter_unknown', 'messages[0].content[0].text'),
+  chat({ messages: [{ role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '' }, mood: 1 }] }] }, 'parameter_unknown', 'messages[0].tool_calls[0].mood'),
+  chat({ messages: [{ role: 'assistant', content: null, tool_calls: [{ id: 'a', function: { name: 'f', arguments: '', mood: 1 } }] }] }, 'parameter_unknown', 'messages[0].tool_calls[0].function.mood'),
+  chat({ tools: [tool], tool_choice: { type: 'function', function: { name: 'f' }, mode: 'x' } }, 'parameter_unknown', 'tool_choice.mode'),
+  chat({ tools: [tool], tool_choice: { type: 'function', function: { name: 'f', mode: 'x' } } }, 'parameter_unknown', 'tool_choice.function.mode'),
+  response({ input: [{ role: 'user', content: [{ type: 'input_text', text: 'x', mood: 1 }] }] }, 'parameter_unknown', 'input[0].content[0].mood'),
+  response({ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x', file_id: 'y' }] }] }, 'parameter_unsupported', 'input[0].content[0].file_id'),
+  response({ tools: [{ type: 'function', name: 'f' }], tool_choice: { type: 'function', name: 'f', deep: deep(30) } }, 'parameter_unknown', 'tool_choice.deep'),
   // known, refused by name
   ...(['audio', 'prediction', 'web_search_options', 'functions', 'function_call', 'moderation', 'prompt_cache_options'] as const).map((name) => chat({ [name]: {} }, 'parameter_unsupported', name)),
   chat({ store: true }, 'parameter_unsupported', 'store'),
@@ -182,6 +192,25 @@ test('no text of a request comes back in an error', async () => {
       assert.ok(reply.status >= 400);
       assert.ok(!JSON.stringify(reply.body).includes(secret), JSON.stringify(reply.body));
     }
+  });
+});
+
+test('hints on parts, and nested lists in what would be echoed, are taken as documented', async () => {
+  const runtime = fakeRuntime();
+  await withGateway(runtime, async (url) => {
+    const hints = { cache_control: { type: 'ephemeral' }, prompt_cache_breakpoint: { mode: 'explicit' }, annotations: [], logprobs: [] };
+    const parts = [{ type: 'text', text: 'a', ...hints }, { type: 'image_url', image_url: { url: 'https://example.org/a.png', detail: 'low' }, ...hints }];
+    assert.equal((await post(url, 'chat/completions', { messages: [{ role: 'user', content: parts }] })).status, 200);
+    assert.deepEqual(runtime.asked.at(-1)?.prompt.messages[0], { role: 'user', content: 'a', attachments: [{ type: 'image_url', value: { type: 'image_url', image_url: { url: 'https://example.org/a.png', detail: 'low' } } }] });
+    assert.equal((await post(url, 'responses', { input: [{ role: 'assistant', content: [{ type: 'output_text', text: 'a', ...hints }] }, { role: 'user', content: [{ type: 'input_file', file_data: 'x', filename: 'f', ...hints }] }] })).status, 200);
+    assert.deepEqual(JSON.parse(JSON.stringify(runtime.asked.at(-1)?.prompt.messages[1]?.attachments)), [{ type: 'file', value: { type: 'file', file: { file_data: 'x', filename: 'f' } } }]);
+    const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    for (const body of [`{"input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f","deep":${nested}}}`, `{"input":[{"role":"user","content":[{"type":"input_text","text":"a","annotations":${nested}}]}]}`]) {
+      const reply = await fetch(`${url}/v1/responses`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      assert.notEqual(reply.status, 500, await reply.text());
+    }
+    const chosen = await fetch(`${url}/v1/responses`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ input: 'a', tools: [{ type: 'function', name: 'f' }], tool_choice: { type: 'function', name: 'f' } }) });
+    assert.deepEqual(((await chosen.json()) as { tool_choice: object }).tool_choice, { type: 'function', name: 'f' });
   });
 });
 

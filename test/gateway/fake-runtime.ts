@@ -135,6 +135,12 @@ export function fakeRuntime(script: Script = () => text('Hello', ' there', '.'),
         throw error;
       }
     },
+    refused: (surface, key, error) => {
+      const trace = new Trace(random.hex(16), clock, { surface, requestedModel: '(unknown)' });
+      trace.calledBy(admission.identify(key).name);
+      finish(trace, error);
+      return trace.id;
+    },
     embed: async ({ texts, model, key, dimensions }, signal) => {
       const trace = new Trace(random.hex(16), clock, { surface: 'embeddings', requestedModel: model });
       await admission.admit({ surface: 'embeddings', model, prompt: { messages: [] }, sampling: { tokensMax: 1 }, answers: 1, policy: {}, knobs: {}, explain: false, key }, { trace, signal }, trace.root);

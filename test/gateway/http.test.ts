@@ -82,10 +82,10 @@ test('bodies: size (declared and chunked), type, encoding, UTF-8, JSON', async (
 test('connections: oversize headers, no HTTP, too slow, half a body', async () => {
   const runtime = fakeRuntime(undefined, { gateway: { headerBytesMax: 2_048, requestTimeoutMs: 150 } });
   await withGateway(runtime, async (url) => {
-    assert.match(await raw(url, `GET /healthz HTTP/1.1\r\nhost: x\r\nbig: ${'y'.repeat(4_000)}\r\n\r\n`), /^HTTP\/1\.1 431 [\s\S]*headers_too_large/);
+    assert.match(await raw(url, `GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nbig: ${'y'.repeat(4_000)}\r\n\r\n`), /^HTTP\/1\.1 431 [\s\S]*headers_too_large/);
     assert.match(await raw(url, 'what is this\r\n\r\n'), /^HTTP\/1\.1 400 [\s\S]*request_malformed/);
-    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n', true), /^HTTP\/1\.1 408 [\s\S]*request_timeout/);
-    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"mess', true), /^HTTP\/1\.1 408 [\s\S]*request_timeout/);
+    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n', true), /^HTTP\/1\.1 408 [\s\S]*request_timeout/);
+    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"mess', true), /^HTTP\/1\.1 408 [\s\S]*request_timeout/);
     assert.equal((await fetch(`${url}/healthz`)).status, 200);
     assert.equal(runtime.asked.length, 0);
   });
@@ -94,9 +94,56 @@ test('connections: oversize headers, no HTTP, too slow, half a body', async () =
 test('expect: 100-continue is answered, and an oversize body is refused before it is sent', async () => {
   await withGateway(fakeRuntime(undefined, { gateway: { bodyBytesMax: 2_000 } }), async (url) => {
     const body = JSON.stringify(hi);
-    const head = (length: number): string => `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: ${length}\r\n\r\n`;
+    const head = (length: number): string => `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: ${length}\r\n\r\n`;
     assert.match(await raw(url, head(body.length) + body), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/);
     assert.match(await raw(url, head(5_000)), /^HTTP\/1\.1 413/);
+  });
+});
+
+test('without keys, only names of this machine and those of the configuration are answered', async () => {
+  const asked = async (url: string, host: string, path = '/tandem/traces'): Promise<string> => (await raw(url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`, true)).replace(/^HTTP\/1\.1 (\d+)[\s\S]*?(?:"code":"(\w+)"[\s\S]*)?$/, '$1 $2').trim();
+  await withGateway(fakeRuntime(undefined, { gateway: { hosts: ['Tandem.lan', '::2'] } }), async (url) => {
+    for (const host of ['localhost', 'LOCALHOST:8484', '127.0.0.1', '127.0.0.1:1', '[::1]', '[::1]:8484', 'tandem.lan:80', '[::2]:80']) assert.equal(await asked(url, host), '200', host);
+    for (const host of ['evil.example', 'evil.example:8484', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.2', '[::3]', '']) assert.equal(await asked(url, host), '403 host_refused', host);
+    for (const path of ['/', '/healthz', '/metrics', '/v1/models', '/nothing']) assert.equal(await asked(url, 'evil.example', path), '403 host_refused', path);
+  });
+  await withGateway(fakeRuntime(undefined, { gateway: { hosts: ['*'] } }), async (url) => assert.equal(await asked(url, 'any.example'), '200'));
+  const keys = [{ name: 'a', keyEnv: 'A' }];
+  await withGateway(fakeRuntime(undefined, { gateway: { keys } }, { A: 'ka' }), async (url) => assert.equal(await asked(url, 'any.example'), '401 key_missing'));
+});
+
+test('the key is looked at before the body: a stranger is told so at once, and leaves no trace', async () => {
+  const keys = [{ name: 'a', keyEnv: 'A' }];
+  const runtime = fakeRuntime(undefined, { gateway: { keys } }, { A: 'ka' });
+  await withGateway(runtime, async (url) => {
+    for (const path of ['chat/completions', 'completions', 'responses', 'embeddings']) {
+      for (const [body, headers] of [['{', {}], ['{"nonsense":1}', {}], ['x'.repeat(9_000_000), {}], ['{}', { 'content-type': 'text/plain' }]] as const) {
+        const reply = await fetch(`${url}/v1/${path}`, { method: 'POST', headers: { ...json, ...headers }, body });
+        assert.deepEqual([reply.status, await code(reply)], [401, 'key_missing'], path);
+      }
+    }
+    // the headers alone are enough
+    assert.match(await raw(url, 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer wrong\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n'), /^HTTP\/1\.1 401 [\s\S]*key_invalid/);
+    assert.equal(runtime.store.records.length, 0);
+  });
+});
+
+test('a known caller\'s request leaves a trace even when its body is refused, and nothing of the body is in it', async () => {
+  const keys = [{ name: 'a', keyEnv: 'A' }];
+  const runtime = fakeRuntime(undefined, { gateway: { keys, bodyBytesMax: 2_000 } }, { A: 'ka' });
+  await withGateway(runtime, async (url) => {
+    const cases = [['chat/completions', '{', 'body_malformed', 'chat'], ['completions', '{"prompt":"hunter2","hunter2":1}', 'parameter_unknown', 'completions'], ['responses', '{"model":"hunter2"}', 'parameter_missing', 'responses'], ['embeddings', '{"model":"hunter2"}', 'parameter_missing', 'embeddings'], ['chat/completions', 'x'.repeat(3_000), 'body_too_large', 'chat']] as const;
+    for (const [path, body, expected, surface] of cases) {
+      const reply = await fetch(`${url}/v1/${path}`, { method: 'POST', headers: { ...json, authorization: 'Bearer ka' }, body });
+      assert.equal(await code(reply), expected);
+      const record = runtime.store.records.at(-1);
+      assert.deepEqual([record?.id, record?.outcome, record?.surface, record?.caller, record?.requestedModel], [reply.headers.get('x-tandem-trace'), expected, surface, 'a', '(unknown)']);
+      assert.doesNotMatch(JSON.stringify(record), /hunter2/);
+    }
+    assert.equal(runtime.store.records.length, cases.length);
+    await fetch(`${url}/v1/embeddings`, { method: 'POST', headers: { ...json, authorization: 'Bearer ka' }, body: '{"input":"a","model":"nobody"}' });
+    await chat(url, { ...hi, model: 'nobody' }, { authorization: 'Bearer ka' });
+    assert.ok(runtime.store.records.length <= cases.length + 2, 'what has a trace of its own leaves no second one');
   });
 });
 
@@ -142,7 +189,7 @@ test('a reader that is too slow holds the answer back instead of filling memory'
   await withGateway(runtime, async (url) => {
     const socket: Socket = connect(Number(new URL(url).port), '127.0.0.1');
     const body = JSON.stringify({ ...hi, stream: true });
-    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
     socket.pause();
     let before = -1;
     while (made === 0 || made !== before) {

@@ -252,7 +252,7 @@ test('under a cap, a call takes its worst case from the purse: a token a byte, f
   assert.equal(reservation.tokensMax, 90, '0.1 dollars for the prompt, the rest pays for 90 tokens');
   assert.throws(() => budget.reserve(dear, prompt, { tokensMax: 1 }), { code: 'budget_exhausted' });
   assert.deepEqual(budget.reserve(free, prompt, { tokensMax: 10 }), { costUsd: 0 });
-  assert.throws(() => budget.reserve(unknown, prompt, {}), { code: 'budget_exhausted', message: /price of "unknown" is not known/ });
+  assert.throws(() => budget.reserve(unknown, prompt, {}), { code: 'cost_unknown', message: /price of "unknown" is not known/ });
   budget.settle(reservation, 0.2);
   assert.ok(Math.abs(purse.heldUsd - 0.8) < 1e-9);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { FullAnswer } from '../../src/ask.ts';
 import { TandemError } from '../../src/errors.ts';
-import { promptTokensMax } from '../../src/recipes/budget.ts';
+import { promptTokensMax } from '../../src/recipes/prompt-size.ts';
 import { seededRandom, type Random } from '../../src/system/random.ts';
 import { priced, type Asked } from '../recipes/fake-model.ts';
 import { asked, decisionOf, world, type WorldOptions } from './world.ts';

@@ -21,7 +21,7 @@ test('spending faster than the day allows makes a dollar dear; a restart in the 
   const spend = async (steering: Steering, requests: number, costUsd: number): Promise<void> => {
     for (let n = 0; n < requests; n++) {
       clock.now += 10_000;
-      await steering.prepare(`t${n}`, prompt, 1, 4_096);
+      await steering.prepare(`t${n}`, { prompt, sampling: { tokensMax: 4_096 }, answers: 1 });
       const taken = steering.purse?.take(costUsd);
       if (taken !== undefined) steering.purse?.settle(taken, costUsd);
       steering.finished({ id: `t${n}`, usage: { costUsd } } as TraceRecord);

@@ -75,3 +75,25 @@ test('stop texts and the texts of a schema reach a cloud server masked', async (
   await tandem.close();
   server.close();
 });
+
+test('a refusal of a cloud server gets its values back and stays a refusal', async () => {
+  const bodies: string[] = [];
+  const server = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => bodies.push(chunk.toString())).on('end', () => {
+      response.setHeader('content-type', 'text/event-stream');
+      const send = (delta: object, finish_reason: string | null = null): void => void response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`);
+      send({ content: 'Well, <EMA' });
+      for (const refusal of ['I will not write to <EM', 'AIL_1>', '.\u0007']) send({ refusal });
+      send({}, 'stop');
+      response.end('data: [DONE]\n\n');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const tandem = await createTandem({ members: { large: { engine: 'openai', baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, model: 'm', place: 'cloud', roles: ['large'] } }, store: { path: ':memory:' } }, { env: {} });
+  const { parts } = await tandem.handle(ask('Write to ann@x.de.'), new AbortController().signal);
+  const said = { content: '', refusal: '' };
+  for await (const part of parts) if (part.type === 'text') said[part.refusal === true ? 'refusal' : 'content'] += part.delta;
+  assert.deepEqual(said, { content: 'Well, <EMA', refusal: 'I will not write to ann@x.de.' });
+  await tandem.close();
+  server.close();
+});

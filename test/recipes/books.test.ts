@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Breakers } from '../../src/recipes/breakers.ts';
-import { Budget, promptTokensOf } from '../../src/recipes/budget.ts';
+import { Budget } from '../../src/recipes/budget.ts';
 import { merge } from '../../src/recipes/merge.ts';
+import { promptTokensOf } from '../../src/recipes/prompt-size.ts';
 import { Tally } from '../../src/recipes/tally.ts';
 import { endsPlainly } from '../../src/recipes/view.ts';
 import { fake, priced } from './fake-model.ts';
@@ -26,13 +27,13 @@ test('a reservation holds the worst case, settling gives back what was not used'
   assert.deepEqual(new Budget(undefined).reserve(member, prompt, {}), { costUsd: 0 });
 });
 
-test('free members can always be called; an unknown price in the cloud needs money left', () => {
+test('free members can always be called; one in the cloud whose price is not known cannot while dollars are limited', () => {
   const clock = virtualClock();
   const [own, unknown] = [fake({ id: 'own', answer: {} }, clock), fake({ id: 'unknown', place: 'cloud', answer: {} }, clock)];
   const empty = new Budget(0);
   assert.deepEqual(empty.reserve(own, prompt, {}), { costUsd: 0 });
-  assert.throws(() => empty.reserve(unknown, prompt, {}), { code: 'budget_exhausted' });
-  assert.deepEqual(new Budget(0.01).reserve(unknown, prompt, {}), { costUsd: 0 });
+  for (const budget of [empty, new Budget(1_000)]) assert.throws(() => budget.reserve(unknown, prompt, {}), { code: 'cost_unknown', member: 'unknown', message: /price of "unknown" is not known; set price/ });
+  assert.deepEqual(new Budget(undefined).reserve(unknown, prompt, {}), { costUsd: 0 });
 });
 
 test('an open breaker lets one trial through a cool-down', async () => {

@@ -212,8 +212,30 @@ test('faults: a failing small model escalates; a failing large one gives the rej
   assert.equal((await cascade(broken, {}, { fail: { code: 'upstream_timeout' } })).error?.code, 'upstream_timeout', 'nothing to fall back on');
   const begun = await cascade({ text: 'maybe this', probability: 0.3 }, {}, { text: 'one two', fail: { code: 'upstream_truncated', after: 1 } });
   assert.deepEqual([begun.text, begun.error?.code], ['one', 'upstream_truncated'], 'never two answers in one');
-  const partial = await cascade({ text: 'a b c', probability: [0.9, 0.1] }, { knobs: { test: 'min-probability' } }, broken);
-  assert.equal(partial.error?.code, 'upstream_failed', 'half an answer is no fallback');
+});
+
+test('half an answer does not stand in: the member is asked once more, and only when the last tier fails', async () => {
+  const broken: Script = { fail: { code: 'upstream_failed' } };
+  const order = { knobs: { test: 'min-probability' } };
+  const small: Script = { text: 'a b c', probability: [0.9, 0.1] };
+  const partial = await cascade(small, order, broken);
+  assert.deepEqual([partial.text, partial.error, calls(partial)], ['a b c', undefined, ['small', 'large', 'small']]);
+  assert.ok(partial.decisions.includes('cascade.fallback=small'));
+  assert.deepEqual(calls(await cascade(small, order)), ['small', 'large']);
+  assert.equal((await cascade(small, { knobs: { ...order.knobs, onLastFailure: 'error' } }, broken)).error?.code, 'upstream_failed');
+  const failing = await cascade((_, n) => (n === 0 ? small : { fail: { code: 'engine_failed' } }), order, broken);
+  assert.equal(failing.error?.code, 'upstream_failed', 'the failure of the last tier is the one that is told');
+});
+
+test('an answer without the form that is asked for never stands in', async () => {
+  const broken: Script = { fail: { code: 'upstream_failed' } };
+  const sampling = { format: { type: 'json-schema' as const, name: 'x', schema: { type: 'object', required: ['n'] }, strict: true } };
+  for (const test of ['schema', 'mean-probability', 'min-probability']) {
+    const prose = await cascade({ text: 'n is 1', probability: [0.9, 0.1] }, { sampling, knobs: { test } }, broken);
+    assert.deepEqual([prose.text, prose.error?.code], ['', 'upstream_failed'], test);
+  }
+  const formed = await cascade({ text: '{"n":1}', probability: 0.1 }, { sampling, knobs: { test: 'min-probability' } }, broken);
+  assert.equal(formed.text, '{"n":1}');
 });
 
 test('no money for the large model: the small answer stands in', async () => {

@@ -52,12 +52,24 @@ export function fakeHost(laws: Readonly<Record<string, MadeUpLaw>>, options: { r
       });
       return { count: found.length, at: (index) => found[index] ?? fail('engine_failed', 'no such law') };
     };
-    let result = generator.next();
-    for (let round = 0; result.done !== true; round++) {
+    let round = 0;
+    const begin = async (): Promise<void> => {
       if (signal.aborted) throw signal.reason;
       if (options.failAfter === round) throw new TandemError('engine_failed', { message: 'made up' });
       if (options.hangAfter === round) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-      result = generator.next(result.value.map(lawFor));
+      round++;
+    };
+    for (let result = generator.next(); result.done !== true; ) {
+      await begin();
+      const laws = result.value.map(lawFor);
+      for (const [n, step] of result.value.entries()) {
+        for (let token = step.next?.((laws[n] as Laws).at(0)); token !== undefined; token = step.next?.((laws[n] as Laws).at(0))) {
+          yield* events.splice(0);
+          await begin();
+          laws[n] = lawFor({ ...step, tokens: [token] });
+        }
+      }
+      result = generator.next(laws);
       yield* events.splice(0);
     }
     yield* events.splice(0);

@@ -83,6 +83,7 @@ export function fake(settings: FakeSettings, clock: Clock): FakeMember {
     async *generate(request: GenerateRequest<Place>, call: Call): AsyncGenerator<ModelPart> {
       const about: Asked = { prompt: request.prompt, sampling: request.sampling, signal: call.signal, over: false };
       asked.push(about);
+      if (call.traffic !== undefined) Object.assign(call.traffic, { bytesUp: 10, work: call.whole === true ? 'unseen' : 'seen' });
       const script = typeof answer === 'function' ? answer(about, asked.length - 1) : answer;
       call.signal.addEventListener('abort', () => void stopped++);
       try {

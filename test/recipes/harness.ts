@@ -74,7 +74,6 @@ export interface Order {
   readonly signal?: AbortSignal;
   readonly recipes?: ReadonlyMap<string, Recipe>;
   readonly configured?: Readonly<Record<string, Record<string, unknown>>>;
-  readonly aliases?: Readonly<Record<string, string>>;
 }
 
 /** What came of it. */
@@ -103,9 +102,9 @@ export function veiledOf(order: Order): Veiled {
 }
 
 /** A kitchen that serves orders. */
-export function restaurant(members: readonly AnyMember[], clock: Clock, order: Pick<Order, 'recipes' | 'configured' | 'aliases'> = {}): (order: Order) => Promise<Served> {
+export function restaurant(members: readonly AnyMember[], clock: Clock, order: Pick<Order, 'recipes' | 'configured'> = {}): (order: Order) => Promise<Served> {
   const team = new Team(members);
-  const cook = createKitchen({ team, registry: order.recipes ?? registry, config: { recipes: { ...order.configured }, aliases: { ...order.aliases }, defaultModel: 'tandem/auto' }, meter, clock, random: seededRandom(7) });
+  const cook = createKitchen({ team, registry: order.recipes ?? registry, config: { recipes: { ...order.configured } }, meter, clock, random: seededRandom(7) });
   return async (each) => {
     const trace = new Trace('0'.repeat(32), clock, { surface: 'library', requestedModel: each.model });
     const parts: Part[] = [];

@@ -19,8 +19,8 @@ test('plain recipes and member ids answer with that member, traced and shared', 
   const clock = virtualClock();
   const small = fake({ id: 'small', answer: { text: 'one two three' } }, clock);
   const large = fake({ id: 'large', place: 'cloud', price: priced(1, 2), answer: { text: 'four five' } }, clock);
-  const serve = restaurant([small, large], clock, { aliases: { 'gpt-4o': 'tandem/large' } });
-  for (const [model, text, member] of [['tandem/small', 'one two three', 'small'], ['tandem/large', 'four five', 'large'], ['large', 'four five', 'large'], ['gpt-4o', 'four five', 'large']] as const) {
+  const serve = restaurant([small, large], clock);
+  for (const [model, text, member] of [['tandem/small', 'one two three', 'small'], ['tandem/large', 'four five', 'large'], ['large', 'four five', 'large']] as const) {
     const served = await serve({ model });
     assert.equal(served.error, undefined);
     assert.equal(served.text, text);
@@ -57,7 +57,9 @@ test('what cannot be served is refused by name before any model is asked', async
     [{ model: 'constructor' }, 'model_not_found', 'model'],
     [{ model: 'tandem/__proto__' }, 'model_not_found', 'model'],
     [{ model: 'vectors' }, 'ability_missing', 'model'],
+    [{ model: 'tandem/embed' }, 'ability_missing', 'model'],
     [{ model: 'tandem/small', knobs: { depth: 3 } }, 'knob_invalid', 'tandem.knobs.depth'],
+    [{ model: 'tandem/small', knobs: { ['x'.repeat(15_000)]: 3 } }, 'knob_invalid', `tandem.knobs.${'x'.repeat(64)}`],
     [{ model: 'tandem/failover', knobs: { order: [] } }, 'knob_invalid', 'tandem.knobs.order'],
     [{ model: 'tandem/failover', knobs: { order: ['a', 7] } }, 'knob_invalid', 'tandem.knobs.order[1]'],
     [{ model: 'small', prompt: { messages, tools } }, 'parameter_unsupported', 'tools'],
@@ -89,7 +91,7 @@ test('a team that lacks a member is told what would work', async () => {
 
 test('wrong recipe defaults in the configuration are found when the kitchen is built', () => {
   const clock = virtualClock();
-  const build = (recipes: Record<string, Record<string, unknown>>): unknown => createKitchen({ team: new Team([]), registry, config: { recipes, aliases: {}, defaultModel: '' }, meter, clock, random: seededRandom(1) });
+  const build = (recipes: Record<string, Record<string, unknown>>): unknown => createKitchen({ team: new Team([]), registry, config: { recipes }, meter, clock, random: seededRandom(1) });
   assert.throws(() => build({ nothing: {} }), { code: 'config_invalid', param: 'recipes.nothing' });
   assert.throws(() => build({ failover: { order: 3 } }), { code: 'config_invalid', param: 'recipes.failover.order' });
   assert.ok(build({ failover: { order: ['small'] } }));
@@ -147,7 +149,7 @@ test('leaving the stream stops the model, with one reader or many answers', asyn
   for (const answers of [1, 3]) {
     const clock = virtualClock();
     const small = fake({ id: 'small', answer: (_, n) => (n === 0 ? { text: 'a b c' } : { text: 'a b c', hangAfter: 1 }) }, clock);
-    const cook = createKitchen({ team: new Team([small]), registry, config: { recipes: {}, aliases: {}, defaultModel: '' }, meter, clock, random: seededRandom(1) });
+    const cook = createKitchen({ team: new Team([small]), registry, config: { recipes: {} }, meter, clock, random: seededRandom(1) });
     const trace = new Trace('1'.repeat(32), clock, { surface: 'library', requestedModel: '' });
     for await (const _ of cook(veiledOf({ model: 'small', answers }), { trace, signal: new AbortController().signal }, trace.root)) break;
     assert.equal(small.asked.length, answers);
@@ -256,7 +258,7 @@ test('a call that is stopped because it is not needed did not fail', async () =>
 test('a reader who leaves after the last finish part has the whole answer: nothing was cancelled', async () => {
   const clock = virtualClock();
   const small = fake({ id: 'small', answer: { text: 'a b' } }, clock);
-  const cook = createKitchen({ team: new Team([small]), registry, config: { recipes: {}, aliases: {}, defaultModel: '' }, meter, clock, random: seededRandom(1) });
+  const cook = createKitchen({ team: new Team([small]), registry, config: { recipes: {} }, meter, clock, random: seededRandom(1) });
   for (const answers of [1, 2]) {
     const trace = new Trace('2'.repeat(32), clock, { surface: 'library', requestedModel: '' });
     let finished = 0;

@@ -91,6 +91,23 @@ test('a head start saves the dear side from being asked at all', async () => {
   assert.equal(slow.served.text, 'far');
 });
 
+test('a side that fails, or says nothing, ends the head start of the other', async () => {
+  for (const script of [{ fail: { code: 'engine_failed' as const } }, { text: '' }]) {
+    const { served } = await raced({ answer: script }, { answer: { text: 'far', firstMs: 30 } }, { knobs: { largeDelayMs: 4_000 } });
+    assert.equal(served.text, 'far');
+    assert.ok(served.trace.durationMs < 100, `${served.trace.durationMs} ms`);
+  }
+});
+
+test('an empty answer wins only when the other side gives none', async () => {
+  const won = await raced({ answer: { text: '', firstMs: 1 } }, { answer: { text: 'far', firstMs: 50 } });
+  assert.deepEqual([won.served.text, Object.keys(won.served.trace.shares)], ['far', ['large']]);
+  const alone = await raced({ answer: { text: '' } }, { answer: { fail: { code: 'upstream_failed' }, firstMs: 5 } });
+  assert.deepEqual([alone.served.text, alone.served.error, alone.served.parts.map(({ type }) => type)], ['', undefined, ['finish']]);
+  const both = await raced({ answer: { text: '' } }, { answer: { text: '' } }, { knobs: { handover: 'to-large' } });
+  assert.deepEqual([both.served.error, both.served.decisions], [undefined, ['race.first=small']]);
+});
+
 test('faults: one side failing leaves the race to the other; both failing is an error; cancelling stops both', async () => {
   assert.equal((await raced({ answer: { fail: { code: 'engine_failed' } } }, { answer: { text: 'far', firstMs: 30 } })).served.text, 'far');
   const both = await raced({ answer: { fail: { code: 'engine_failed' } } }, { answer: { fail: { code: 'upstream_timeout' }, firstMs: 5 } });

@@ -59,6 +59,16 @@ export async function storeContract(t: TestContext, fresh: () => Promise<Open>):
     await store.close();
   });
 
+  await t.test('lists and gives back a trace with counts that no number holds', async () => {
+    const store = await (await fresh())();
+    const trace = sampleTrace(4, { usage: { ...sampleTrace(0).usage, promptTokens: 1e17, completionTokens: -1e300, bytesUp: Infinity } });
+    store.writeTrace(trace);
+    const [listed] = await store.listTraces({});
+    assert.deepEqual([listed?.usage.promptTokens, listed?.usage.completionTokens, listed?.usage.bytesUp], [Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 0]);
+    assert.equal((await store.getTrace(trace.id))?.usage.promptTokens, Number.MAX_SAFE_INTEGER);
+    await store.close();
+  });
+
   await t.test('keeps apart spans that share a name and little else', async () => {
     const store = await (await fresh())();
     const span = { id: 1, parent: 0 as number | null, name: 'call twin', kind: 'call' as const, startMs: 1, endMs: 2, attributes: {}, events: [], decisions: [] };
@@ -92,6 +102,24 @@ export async function storeContract(t: TestContext, fresh: () => Promise<Open>):
     const [summary] = await store.listTraces({ limit: 1 });
     const { spans: _, ...expected } = sampleTrace(59, { caller: "bob'; DROP TABLE traces; --", recipe: 'cascade' });
     assert.deepEqual(summary, expected);
+    await store.close();
+  });
+
+  await t.test('pages through traces of one millisecond without losing any', async () => {
+    const store = await (await fresh())();
+    for (let n = 0; n < 7; n++) store.writeTrace(sampleTrace(n, { startedAtMs: nowMs + (n < 5 ? 1 : 2), caller: n === 3 ? 'bob' : 'alice' }));
+    const pages = async (caller: object): Promise<string[][]> => {
+      const found: string[][] = [];
+      for (let last: object = {}; ; ) {
+        const page = await store.listTraces({ limit: 2, ...caller, ...last });
+        const end = page.at(-1);
+        if (end === undefined) return found;
+        found.push(page.map(({ id }) => String(parseInt(id, 16))));
+        last = { beforeMs: end.startedAtMs, beforeId: end.id };
+      }
+    };
+    assert.deepEqual(await pages({}), [['6', '5'], ['4', '3'], ['2', '1'], ['0']]);
+    assert.deepEqual(await pages({ caller: 'alice' }), [['6', '5'], ['4', '2'], ['1', '0']]);
     await store.close();
   });
 

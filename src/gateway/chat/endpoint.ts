@@ -33,7 +33,7 @@ function chatReply(answers: Collected, about: About, draft: ChatDraft, trace: Tr
 }
 
 function choiceJson(answer: CollectedAnswer, index: number, draft: ChatDraft): string {
-  const plain = answer.reasoning === '' && answer.calls.length === 0;
+  const plain = answer.reasoning === '' && answer.calls.length === 0 && answer.refusal === '';
   const message = plain ? `{"role":"assistant","content":${JSON.stringify(answer.text)},"refusal":null}` : JSON.stringify(messageOf(answer));
   const logprobs = draft.logprobs ? JSON.stringify({ content: tokenLogprobs(answer.tokens, draft.topLogprobs ?? 0), refusal: null }) : 'null';
   return `{"index":${index},"message":${message},"logprobs":${logprobs},"finish_reason":"${answer.finish}"}`;
@@ -43,8 +43,8 @@ function messageOf(answer: CollectedAnswer): object {
   const calls = answer.calls.filter((call) => call !== undefined);
   return {
     role: 'assistant',
-    content: answer.text === '' && calls.length > 0 ? null : answer.text,
-    refusal: null,
+    content: answer.text === '' && (calls.length > 0 || answer.refusal !== '') ? null : answer.text,
+    refusal: answer.refusal === '' ? null : answer.refusal,
     ...(answer.reasoning === '' ? {} : { reasoning_content: answer.reasoning }),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } })) }),
   };
@@ -88,6 +88,7 @@ class ChatEvents implements EventWriter {
     switch (part.type) {
       case 'text': {
         if (part.delta === '' && part.tokens === undefined) return '';
+        if (part.refusal === true) return this.#choice(part.answer, `{"refusal":${JSON.stringify(part.delta)}}`);
         const { logprobs, topLogprobs } = this.#draft;
         const tokens = logprobs && part.tokens !== undefined ? `{"content":${JSON.stringify(tokenLogprobs(part.tokens, topLogprobs ?? 0))},"refusal":null}` : 'null';
         return this.#choice(part.answer, `{"content":${JSON.stringify(part.delta)}}`, tokens);

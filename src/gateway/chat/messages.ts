@@ -4,6 +4,7 @@
  */
 import type { Attachment, Message, ToolCall } from '../../exchange.ts';
 import { fail } from '../../errors.ts';
+import { chatPartTypes, checkChatPart } from '../parameters/parts.ts';
 import { functionNameAt } from '../parameters/tools.ts';
 import { listAt, objectAt, oneOf, onlyFields, shallowObjectAt, textAt, unsupported, wrong, type JsonObject } from '../parameters/reading.ts';
 
@@ -12,6 +13,10 @@ const plainFields = new Set(['role', 'content', 'name']);
 const toolFields = new Set(['role', 'content', 'tool_call_id']);
 /** What clients send back of an earlier reply stands here too: `refusal`, `annotations`, `audio`, `reasoning_content`. */
 const assistantFields = new Set(['role', 'content', 'name', 'tool_calls', 'refusal', 'annotations', 'audio', 'function_call', 'reasoning_content']);
+
+/** `index` is what clients keep of a streamed call. */
+const callFields = new Set(['id', 'type', 'function', 'index']);
+const calledFields = new Set(['name', 'arguments']);
 
 /** Reads `messages`. @throws {TandemError} parameter_* */
 export function messagesAt(value: unknown, path: string): Message[] {
@@ -61,8 +66,10 @@ function toolCallsAt(value: unknown, path: string, calls: Set<string>): ToolCall
   return listAt(value, path, 0, 128).map((entry, index) => {
     const at = `${path}[${index}]`;
     const call = objectAt(entry, at);
+    onlyFields(call, at, callFields);
     if (call.type !== undefined && call.type !== 'function') unsupported(`${at}.type`, 'only calls of the type "function" are known');
     const inner = objectAt(call.function, `${at}.function`);
+    onlyFields(inner, `${at}.function`, calledFields);
     const id = textAt(call.id, `${at}.id`, 1, 256);
     calls.add(id);
     return { id, name: functionNameAt(inner.name, `${at}.function.name`), arguments: textAt(inner.arguments, `${at}.function.arguments`) };
@@ -87,7 +94,8 @@ function contentAt(value: unknown, path: string, attachable: boolean): Content {
   value.forEach((entry: unknown, index) => {
     const at = `${path}[${index}]`;
     const part = objectAt(entry, at);
-    const type = oneOf(part.type, `${at}.type`, ['text', 'refusal', 'image_url', 'input_audio', 'file']);
+    const type = oneOf(part.type, `${at}.type`, chatPartTypes);
+    checkChatPart(part, type, at);
     if (type === 'text') texts.push(textAt(part.text, `${at}.text`));
     else if (type === 'refusal') texts.push(textAt(part.refusal, `${at}.refusal`));
     else if (!attachable) wrong(`${at}.type`, 'a text part in a message of this role', type);
@@ -103,5 +111,5 @@ function attachmentAt(part: JsonObject, type: Attachment['type'], at: string): A
     textAt(inner.data, `${at}.input_audio.data`, 1);
     oneOf(inner.format, `${at}.input_audio.format`, ['wav', 'mp3']);
   }
-  return { type, value: part };
+  return { type, value: { type, [type]: inner } };
 }

@@ -33,7 +33,8 @@ function completionReply(answers: Collected, about: About, draft: CompletionDraf
     model: about.model,
     choices: answers.map((answer, index) => ({
       index,
-      text: draft.echo ? (draft.text ?? '') + answer.text : answer.text,
+      // This endpoint knows no refusals: they are what was said.
+      text: (draft.echo ? (draft.text ?? '') : '') + answer.text + answer.refusal,
       logprobs: draft.alternatives === undefined ? null : legacyLogprobs(answer.tokens, draft.alternatives, 0),
       finish_reason: legacyReason(answer.finish),
     })),

@@ -3,10 +3,13 @@
  * Every reply is JSON, an event stream, or plain text of our own; every failure is an OpenAI-shaped error.
  */
 import type { ServerResponse } from 'node:http';
+import type { Config } from '../../config.ts';
 import { TandemError } from '../../errors.ts';
+import type { Surface } from '../../exchange.ts';
 import { Aborter } from '../../system/abort.ts';
 import type { JsonObject } from '../parameters/reading.ts';
 import { checkMediaType, parseJson, readBody } from './body.ts';
+import { EventStream, untilTaken } from './event-stream.ts';
 import type { Incoming } from './incoming.ts';
 
 /** Longest time that is spent reading the rest of a body that was refused, so that the client can see the reply. */
@@ -21,16 +24,18 @@ export class HttpCall {
   /** What follows the fixed part of the path, decoded; empty for fixed paths. */
   tail = '';
   readonly #query: string;
-  readonly #bodyBytesMax: number;
+  readonly #settings: Pick<Config['gateway'], 'bodyBytesMax' | 'writeTimeoutMs'>;
   #abort: Aborter | undefined;
   /** Id of the trace, once there is one; also sent with errors. */
   traceId: string | undefined;
+  /** The interface that a known caller asks, as long as nobody else sees to a trace: if the call is refused, it leaves one by this name. */
+  untraced: Surface | undefined;
 
-  /** @param bodyBytesMax largest body */
-  constructor(request: Incoming, response: ServerResponse, bodyBytesMax: number) {
+  /** @param settings largest body, patience with a client that does not read */
+  constructor(request: Incoming, response: ServerResponse, settings: Pick<Config['gateway'], 'bodyBytesMax' | 'writeTimeoutMs'>) {
     this.request = request;
     this.response = response;
-    this.#bodyBytesMax = bodyBytesMax;
+    this.#settings = settings;
     const url = request.url ?? '/';
     const mark = url.indexOf('?');
     this.path = mark < 0 ? url : url.slice(0, mark);
@@ -80,7 +85,12 @@ export class HttpCall {
   /** Does something with the body as soon as it is here. @throws {TandemError} as `readJson`, and what `use` throws */
   withJson<T>(use: (body: JsonObject) => T | Promise<T>): Promise<T> {
     checkMediaType(this.request);
-    return readBody(this.request, this.#bodyBytesMax, parseJson, use);
+    return readBody(this.request, this.#settings.bodyBytesMax, parseJson, use);
+  }
+
+  /** An event stream as the reply. @param headers more headers, name after name and value, asked for when the stream begins */
+  events(headers: () => readonly string[]): EventStream {
+    return new EventStream(this.response, headers, this.#settings.writeTimeoutMs);
   }
 
   /** Replies with JSON. @param headers more headers, name after name and value */
@@ -99,6 +109,7 @@ export class HttpCall {
       response.writeHead(status, all);
       // Text that is all ASCII is the same in both encodings, and Latin-1 is written faster.
       response.end(body, length === body.length ? 'latin1' : 'utf8');
+      untilTaken(response, this.#settings.writeTimeoutMs);
       return;
     }
     // The body was refused before it was read: the reply goes out at once, the connection closes once the client has

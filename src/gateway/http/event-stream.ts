@@ -1,5 +1,6 @@
 /**
- * Server-sent events with back-pressure. Events that arise in the same turn of the event loop leave in one write.
+ * Server-sent events with back-pressure; a client that takes nothing for too long is disconnected (Node's socket time-out, which looks at
+ * what the system has taken). Events that arise in the same turn of the event loop leave in one write.
  * Format: the HTML standard, section 9.2, as OpenAI's clients read it.
  */
 import type { ServerResponse } from 'node:http';
@@ -12,17 +13,20 @@ const pendingMax = 16_384;
 export class EventStream {
   readonly #response: ServerResponse;
   readonly #headers: () => readonly string[];
+  readonly #writeTimeoutMs: number;
   #pending = '';
   #scheduled = false;
   #drain: Promise<void> | undefined;
+  #resume: (() => void) | undefined;
   #ended = false;
   /** Whether anything was sent since the last look of the heartbeat. */
   active = true;
 
-  /** @param headers more headers, asked for when the stream begins */
-  constructor(response: ServerResponse, headers: () => readonly string[]) {
+  /** @param headers more headers, asked for when the stream begins @param writeTimeoutMs how long the client may take nothing before it is disconnected */
+  constructor(response: ServerResponse, headers: () => readonly string[], writeTimeoutMs: number) {
     this.#response = response;
     this.#headers = headers;
+    this.#writeTimeoutMs = writeTimeoutMs;
   }
 
   /** Whether the status line is out, so that errors can only be told in the stream. */
@@ -46,6 +50,11 @@ export class EventStream {
     return this.#drain;
   }
 
+  /** Ends the waiting for a client that reads too slowly: there is something else to do than to send. */
+  stopWaiting(): void {
+    this.#resume?.();
+  }
+
   /** Sends a comment, which clients ignore and proxies count as life. */
   heartbeat(): void {
     this.send(': keep-alive\n\n');
@@ -62,6 +71,7 @@ export class EventStream {
     // A stream that is complete before anything was sent has a length, and leaves in one write instead of several chunks.
     this.#begin(['content-length', String(bytes)]);
     this.#response.end(last, bytes === last.length ? 'latin1' : 'utf8');
+    untilTaken(this.#response, this.#writeTimeoutMs);
   }
 
   /** Drops what was not sent; the reply is written by someone else. */
@@ -83,17 +93,28 @@ export class EventStream {
     const text = this.#pending;
     this.#pending = '';
     if (response.write(text, encodingOf(text)) || this.#drain !== undefined) return;
+    const { socket } = response;
+    socket?.setTimeout(this.#writeTimeoutMs);
     this.#drain = new Promise((resolve) => {
       const done = (): void => {
         response.off('drain', done);
         response.off('close', done);
-        this.#drain = undefined;
+        // After the end the time is that of an idle connection, and Node's.
+        if (!this.#ended) socket?.setTimeout(0);
+        this.#drain = this.#resume = undefined;
         resolve();
       };
+      this.#resume = done;
       response.once('drain', done);
       response.once('close', done);
     });
   }
+}
+
+/** Disconnects a client that takes nothing of a finished reply for so long. Costs nothing where the system has taken all of it at once. */
+export function untilTaken(response: ServerResponse, writeTimeoutMs: number): void {
+  // Until the reply has left: then Node sets the time for an idle connection.
+  if (response.writableLength > 0) response.socket?.setTimeout(writeTimeoutMs);
 }
 
 /** Text that is all ASCII is the same in both encodings, and Latin-1 is written faster. */

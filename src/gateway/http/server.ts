@@ -12,6 +12,7 @@ import type { Clock } from '../../system/clock.ts';
 import { requestBegins, requestEnds } from '../../system/turn.ts';
 import { HttpCall } from './call.ts';
 import { allowOrigin, answerOptions } from './cors.ts';
+import { HostNames } from './hosts.ts';
 import { Incoming } from './incoming.ts';
 import type { Route, Router } from './router.ts';
 
@@ -25,6 +26,8 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Servers in other threads on the same port: the number of requests in flight is theirs too. */
   readonly peers?: { readonly inFlight: Int32Array };
+  /** Leaves the trace of a call that was refused before it had one; gives its id. */
+  readonly traceRefused: (error: TandemError, call: HttpCall) => string | undefined;
   /** Told of each failure that is not the caller's; for the log. */
   readonly onFailure: (error: TandemError, call: HttpCall) => void;
 }
@@ -34,6 +37,8 @@ export class HttpServer {
   readonly server: Server;
   readonly #options: HttpServerOptions;
   readonly #running = new Bag<HttpCall>();
+  /** Where no key is asked for. */
+  readonly #hosts: HostNames | undefined;
   #stopping = false;
   #idle: (() => void) | undefined;
 
@@ -41,6 +46,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const { settings } = options;
+    this.#hosts = settings.keys.length === 0 ? new HostNames([settings.host, ...settings.hosts]) : undefined;
     const timeoutMs = settings.requestTimeoutMs;
     const server = createServer({
       IncomingMessage: Incoming,
@@ -111,7 +117,8 @@ export class HttpServer {
 
   #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
-    const call = new HttpCall(request, response, settings.bodyBytesMax);
+    const call = new HttpCall(request, response, settings);
+    if (this.#hosts !== undefined && !this.#hosts.accept(request.headers.host)) return this.#refuse(call, foreignHost(this.#hosts));
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
     if (this.#stopping) response.setHeader('connection', 'close');
     try {
@@ -155,6 +162,7 @@ export class HttpServer {
   #refuse(call: HttpCall, thrown: unknown): void {
     const error = TandemError.from(thrown);
     if (error.code === 'method_not_allowed') call.response.setHeader('allow', this.#options.router.methods(call.path).join(', '));
+    if (call.untraced !== undefined) call.traceId = this.#options.traceRefused(error, call);
     if (error.status >= 500) this.#options.onFailure(error, call);
     call.error(error);
   }
@@ -164,6 +172,10 @@ export class HttpServer {
 export function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): TandemError {
   if (error.code === 'EADDRINUSE') return new TandemError('address_in_use', { message: `Another process listens on ${host}:${port}.`, cause: error });
   return new TandemError('config_invalid', { message: `Cannot listen on ${host}:${port} (${error.code ?? 'unknown'}).`, param: error.code === 'EACCES' ? 'gateway.port' : 'gateway.host', cause: error });
+}
+
+function foreignHost(hosts: HostNames): TandemError {
+  return new TandemError('host_refused', { message: `The header Host: expected one of ${hosts.list}, got another name.` });
 }
 
 function stopping(): TandemError {

@@ -68,9 +68,12 @@ export const moreSampling: ParameterTable<Draft> = {
 /** Effort names that reasoning models know. */
 export const efforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
+/** What happens to the id of an end user. */
+export const endUser = 'end-user id; the trace keeps the first 12 hex digits of its SHA-256 (attribute endUser), and no member is told';
+
 /** Who asks, for what, at which service level: what every endpoint takes. */
 export const identity: ParameterTable<Draft> = {
-  user: honoured('end-user id, for limits and traces', (value, path, draft) => void (draft.user = textAt(value, path, 0, 512))),
+  user: honoured(endUser, (value, path, draft) => void (draft.user = textAt(value, path, 0, 512))),
   safety_identifier: honoured('taken as user where user is absent', (value, path, draft) => void (draft.safetyIdentifier = textAt(value, path, 0, 512))),
   prompt_cache_key: hint('prefixes are reused without it', (value, path) => void textAt(value, path, 0, 1024)),
   prompt_cache_retention: refused('prefixes are kept in memory only', ['in_memory', 'in-memory']),

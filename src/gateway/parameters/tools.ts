@@ -7,6 +7,8 @@ import { flagAt, listAt, objectAt, oneOf, onlyFields, shallowObjectAt, textAt, u
 const outerFields = new Set(['type', 'function']);
 const functionFields = new Set(['name', 'description', 'parameters', 'strict']);
 const flatFields = new Set(['type', ...functionFields]);
+const choiceFields = new Set(['name']);
+const flatChoiceFields = new Set(['type', 'name']);
 
 /** Most tools a request may carry. */
 export const toolsMax = 128;
@@ -57,8 +59,11 @@ export function toolChoiceAt(value: unknown, path: string, flat: boolean): NonNu
   const choice = objectAt(value, path);
   if (typeof choice.type === 'string' && choice.type !== 'function') unsupported(`${path}.type`, 'only a choice of the type "function" is known');
   oneOf(choice.type, `${path}.type`, ['function']);
+  onlyFields(choice, path, flat ? flatChoiceFields : outerFields);
   if (flat) return { name: functionNameAt(choice.name, `${path}.name`) };
-  return { name: functionNameAt(objectAt(choice.function, `${path}.function`).name, `${path}.function.name`) };
+  const inner = objectAt(choice.function, `${path}.function`);
+  onlyFields(inner, `${path}.function`, choiceFields);
+  return { name: functionNameAt(inner.name, `${path}.function.name`) };
 }
 
 /** Checks that choice and tools fit together. @throws {TandemError} parameter_invalid */

@@ -8,7 +8,7 @@ import { readParameters } from '../parameters/parameter.ts';
 import { wrong, type JsonObject } from '../parameters/reading.ts';
 import { responsesUsage } from '../usage.ts';
 import { ResponsesEvents } from './events.ts';
-import { callItem, endOf, messageItem, reasoningItem, responseObject, textPart, type Status } from './output.ts';
+import { callItem, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart, type Status } from './output.ts';
 import { responsesParameters, type ResponsesDraft } from './parameters.ts';
 
 /** The Responses endpoint. */
@@ -42,7 +42,8 @@ function outputOf(answer: CollectedAnswer, about: About, draft: ResponsesDraft, 
   const id = (kind: string): string => `${kind}_${about.id}_${output.length}`;
   if (answer.reasoning !== '') output.push(reasoningItem(id('rs'), answer.reasoning));
   const calls = answer.calls.filter((call) => call !== undefined);
-  if (answer.text !== '' || calls.length === 0) output.push(messageItem(id('msg'), status, [textPart(answer.text, answer.tokens, draft)]));
+  if (answer.text !== '' || (calls.length === 0 && answer.refusal === '')) output.push(messageItem(id('msg'), status, [textPart(answer.text, answer.tokens, draft)]));
+  if (answer.refusal !== '') output.push(messageItem(id('msg'), status, [refusalPart(answer.refusal)]));
   for (const call of calls) output.push(callItem(id('fc'), status, call));
   return output;
 }

@@ -9,11 +9,11 @@ import type { About, EventWriter } from '../endpoint.ts';
 import { explanation } from '../explanation.ts';
 import { tokenLogprobs } from '../logprobs.ts';
 import { responsesUsage } from '../usage.ts';
-import { callItem, endOf, messageItem, reasoningItem, responseObject, textPart } from './output.ts';
+import { callItem, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart } from './output.ts';
 import type { ResponsesDraft } from './parameters.ts';
 
 interface OpenItem {
-  readonly kind: 'message' | 'reasoning';
+  readonly kind: 'message' | 'refusal' | 'reasoning';
   readonly id: string;
   readonly index: number;
   text: string;
@@ -51,7 +51,7 @@ export class ResponsesEvents implements EventWriter {
   part(part: Part): string {
     switch (part.type) {
       case 'text':
-        return this.#text(part.delta, part.tokens);
+        return part.refusal === true ? this.#refusal(part.delta) : this.#text(part.delta, part.tokens);
       case 'reasoning':
         return this.#reasoning(part.delta);
       case 'tool-call':
@@ -87,6 +87,12 @@ export class ResponsesEvents implements EventWriter {
     return opening + this.#event('response.output_text.delta', { item_id: item.id, output_index: item.index, content_index: 0, delta, logprobs });
   }
 
+  #refusal(delta: string): string {
+    const [item, opening] = this.#item('refusal');
+    item.text += delta;
+    return opening + this.#event('response.refusal.delta', { item_id: item.id, output_index: item.index, content_index: 0, delta });
+  }
+
   #reasoning(delta: string): string {
     const [item, opening] = this.#item('reasoning');
     item.text += delta;
@@ -113,13 +119,12 @@ export class ResponsesEvents implements EventWriter {
     if (this.#open?.kind === kind) return [this.#open, ''];
     let events = this.#close('completed');
     const index = this.#output.length;
-    const item: OpenItem = { kind, id: `${kind === 'message' ? 'msg' : 'rs'}_${this.#about.id}_${index}`, index, text: '', tokens: [] };
+    const item: OpenItem = { kind, id: `${kind === 'reasoning' ? 'rs' : 'msg'}_${this.#about.id}_${index}`, index, text: '', tokens: [] };
     this.#open = item;
-    const shown = kind === 'message' ? messageItem(item.id, 'in_progress', []) : reasoningItem(item.id, '');
+    const shown = kind === 'reasoning' ? reasoningItem(item.id, '') : messageItem(item.id, 'in_progress', []);
     this.#output.push(shown);
     events += this.#event('response.output_item.added', { output_index: index, item: shown });
-    const part = kind === 'message' ? textPart('', [], this.#draft) : { type: 'reasoning_text', text: '' };
-    return [item, events + this.#event('response.content_part.added', { item_id: item.id, output_index: index, content_index: 0, part })];
+    return [item, events + this.#event('response.content_part.added', { item_id: item.id, output_index: index, content_index: 0, part: this.#partOf(item) })];
   }
 
   /** Closes the text or thoughts that are open. */
@@ -128,16 +133,23 @@ export class ResponsesEvents implements EventWriter {
     if (item === undefined) return '';
     this.#open = undefined;
     const at = { item_id: item.id, output_index: item.index, content_index: 0 };
-    const message = item.kind === 'message';
-    const part = message ? textPart(item.text, item.tokens, this.#draft) : { type: 'reasoning_text', text: item.text };
-    const done = message ? messageItem(item.id, status, [part]) : reasoningItem(item.id, item.text);
+    const part = this.#partOf(item);
+    const done = item.kind === 'reasoning' ? reasoningItem(item.id, item.text) : messageItem(item.id, status, [part]);
     this.#output[item.index] = done;
-    const logprobs = message && this.#draft.logprobs ? tokenLogprobs(item.tokens, this.#draft.topLogprobs ?? 0) : [];
-    return (
-      (message ? this.#event('response.output_text.done', { ...at, text: item.text, logprobs }) : this.#event('response.reasoning_text.done', { ...at, text: item.text })) +
-      this.#event('response.content_part.done', { ...at, part }) +
-      this.#event('response.output_item.done', { output_index: item.index, item: done })
-    );
+    return this.#said(item, at) + this.#event('response.content_part.done', { ...at, part }) + this.#event('response.output_item.done', { output_index: item.index, item: done });
+  }
+
+  #partOf({ kind, text, tokens }: OpenItem): object {
+    if (kind === 'reasoning') return { type: 'reasoning_text', text };
+    return kind === 'refusal' ? refusalPart(text) : textPart(text, tokens, this.#draft);
+  }
+
+  /** The event that gives the whole text of an item. */
+  #said({ kind, text, tokens }: OpenItem, at: object): string {
+    if (kind === 'reasoning') return this.#event('response.reasoning_text.done', { ...at, text });
+    if (kind === 'refusal') return this.#event('response.refusal.done', { ...at, refusal: text });
+    const logprobs = this.#draft.logprobs ? tokenLogprobs(tokens, this.#draft.topLogprobs ?? 0) : [];
+    return this.#event('response.output_text.done', { ...at, text, logprobs });
   }
 
   #closeAll(status: 'completed' | 'incomplete'): string {

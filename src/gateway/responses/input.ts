@@ -1,6 +1,7 @@
 /** `input` of a Responses request: a text, or items of a conversation. They become messages like those of a chat. */
 import type { Attachment, Message, ToolCall } from '../../exchange.ts';
 import { fail } from '../../errors.ts';
+import { checkResponsesPart, responsesPartTypes } from '../parameters/parts.ts';
 import { functionNameAt } from '../parameters/tools.ts';
 import { listAt, objectAt, oneOf, onlyFields, shallowObjectAt, textAt, unsupported, wrong, type JsonObject } from '../parameters/reading.ts';
 
@@ -59,7 +60,8 @@ function contentAt(value: unknown, path: string, attachable: boolean): { readonl
   listAt(value, path, 1).forEach((entry, index) => {
     const at = `${path}[${index}]`;
     const part = objectAt(entry, at);
-    const type = oneOf(part.type, `${at}.type`, ['input_text', 'output_text', 'refusal', 'input_image', 'input_file', 'input_audio']);
+    const type = oneOf(part.type, `${at}.type`, responsesPartTypes);
+    checkResponsesPart(part, type, at);
     if (type === 'input_text' || type === 'output_text') texts.push(textAt(part.text, `${at}.text`));
     else if (type === 'refusal') texts.push(textAt(part.refusal, `${at}.refusal`));
     else if (!attachable) wrong(`${at}.type`, 'a text part in a message of this role', type);
@@ -70,15 +72,15 @@ function contentAt(value: unknown, path: string, attachable: boolean): { readonl
 
 /** An attachment in the chat endpoint's form, which is what servers of members take. */
 function attachmentAt(part: JsonObject, type: 'input_image' | 'input_file' | 'input_audio', at: string): Attachment {
-  const { type: _, ...rest } = shallowObjectAt(part, at);
+  const { file_id: fileId, file_data, file_url, filename, detail: fidelity } = shallowObjectAt(part, at);
   if (type === 'input_image') {
-    if (typeof part.image_url !== 'string') unsupported(`${at}.file_id`, 'files are not kept; send image_url');
-    const detail = part.detail === undefined || part.detail === null ? {} : { detail: textAt(part.detail, `${at}.detail`) };
+    if (typeof part.image_url !== 'string' || (fileId !== undefined && fileId !== null)) unsupported(`${at}.file_id`, 'files are not kept; send image_url');
+    const detail = fidelity === undefined || fidelity === null ? {} : { detail: textAt(fidelity, `${at}.detail`) };
     return { type: 'image_url', value: { type: 'image_url', image_url: { url: textAt(part.image_url, `${at}.image_url`, 1), ...detail } } };
   }
   if (type === 'input_file') {
-    if (part.file_id !== undefined && part.file_id !== null) unsupported(`${at}.file_id`, 'files are not kept; send file_data');
-    return { type: 'file', value: { type: 'file', file: rest } };
+    if (fileId !== undefined && fileId !== null) unsupported(`${at}.file_id`, 'files are not kept; send file_data');
+    return { type: 'file', value: { type: 'file', file: { file_data, file_url, filename, detail: fidelity } } };
   }
   return { type: 'input_audio', value: { type: 'input_audio', input_audio: objectAt(part.input_audio, `${at}.input_audio`) } };
 }

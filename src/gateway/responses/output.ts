@@ -53,6 +53,11 @@ export function textPart(text: string, tokens: readonly EmittedToken[], draft: R
   return { type: 'output_text', annotations: [], logprobs: draft.logprobs ? tokenLogprobs(tokens, draft.topLogprobs ?? 0) : [], text };
 }
 
+/** What a message holds of a model that will not answer. */
+export function refusalPart(refusal: string): object {
+  return { type: 'refusal', refusal };
+}
+
 /** A message item. */
 export function messageItem(id: string, status: Status, content: readonly object[]): object {
   return { id, type: 'message', status, role: 'assistant', content };

@@ -76,7 +76,7 @@ export const responsesTable: ParameterTable<ResponsesDraft> = {
   }),
   tool_choice: honoured('none, auto, required, or one function', (value, path, draft) => {
     draft.toolChoice = toolChoiceAt(value, path, true);
-    draft.echo.toolChoice = value;
+    draft.echo.toolChoice = typeof draft.toolChoice === 'object' ? { type: 'function', ...draft.toolChoice } : draft.toolChoice;
   }),
   parallel_tool_calls: honoured('true or false', (value, path, draft) => void (draft.parallelToolCalls = flagAt(value, path))),
   reasoning: honoured(`effort: one of ${efforts.join(', ')}`, readReasoning),

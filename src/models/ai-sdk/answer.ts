@@ -2,7 +2,8 @@
 import type { LanguageModelV4Content, LanguageModelV4StreamPart } from '@ai-sdk/provider';
 import type { FinishReason } from '../../exchange.ts';
 import { TandemError } from '../../errors.ts';
-import type { Call, ModelPart, TokenUsage } from '../port.ts';
+import type { Call, ModelPart, TokenUsage, Traffic } from '../port.ts';
+import { tokenCount } from '../token-count.ts';
 import { UpstreamError, truncated } from '../openai/failure.ts';
 
 /** Characters a token, where a provider counts none. */
@@ -34,15 +35,16 @@ export function refuseIgnored(member: string, warnings: readonly Warning[], aske
 
 /** Collects the parts of one answer. */
 export class SdkAnswer {
-  /** UTF-8 bytes of what came. */
-  bytesDown = 0;
   readonly #member: string;
+  readonly #traffic: Traffic;
   readonly #calls = new Map<string, { readonly call: number; streamed: boolean }>();
   #characters = 0;
   #finish: { readonly reason: unknown; readonly usage: unknown } | undefined;
 
-  constructor(member: string) {
+  /** @param traffic told the UTF-8 bytes of what comes */
+  constructor(member: string, traffic: Traffic) {
     this.#member = member;
+    this.#traffic = traffic;
   }
 
   /** Reads a part of a stream. @throws what an error part holds */
@@ -81,12 +83,12 @@ export class SdkAnswer {
   }
 
   /** The finish part. @throws {TandemError} upstream_truncated, upstream_failed */
-  finish(promptCharacters: number, bytesUp: number, call: Call): ModelPart {
+  finish(promptCharacters: number, call: Call): ModelPart {
     const word = finishWord(this.#finish?.reason);
     if (this.#finish === undefined || word === 'interrupted') throw truncated(this.#member);
-    if (word === 'error') throw new UpstreamError(true, 'upstream_failed', { member: this.#member, message: `Member "${this.#member}": the answer ended with an error.` });
+    if (word === 'error') throw new UpstreamError('unknown', 'upstream_failed', { member: this.#member, message: `Member "${this.#member}": the answer ended with an error.` });
     const reason: FinishReason = word === 'length' ? 'length' : word === 'tool-calls' || this.#calls.size > 0 ? 'tool_calls' : word === 'content-filter' ? 'content_filter' : 'stop';
-    return { type: 'finish', reason, usage: this.#usage(promptCharacters, call), bytesUp, bytesDown: this.bytesDown };
+    return { type: 'finish', reason, usage: this.#usage(promptCharacters, call), bytesUp: this.#traffic.bytesUp, bytesDown: this.#traffic.bytesDown };
   }
 
   #usage(promptCharacters: number, call: Call): TokenUsage {
@@ -99,9 +101,13 @@ export class SdkAnswer {
       completionTokens: output['total'] ?? Math.ceil(this.#characters / CHARACTERS_PER_TOKEN),
     };
     if (estimated) call.note?.('usage-estimated', usage);
-    const cached = input['cacheRead'] ?? numberOf(cachedInputTokens);
-    const reasoning = output['reasoning'] ?? numberOf(reasoningTokens);
-    return { ...usage, ...(cached === undefined ? {} : { cachedPromptTokens: cached }), ...(reasoning === undefined ? {} : { reasoningTokens: reasoning }) };
+    const cached = input['cacheRead'] ?? tokenCount(cachedInputTokens);
+    const reasoning = output['reasoning'] ?? tokenCount(reasoningTokens);
+    return {
+      ...usage,
+      ...(cached === undefined ? {} : { cachedPromptTokens: Math.min(cached, usage.promptTokens) }),
+      ...(reasoning === undefined ? {} : { reasoningTokens: Math.min(reasoning, usage.completionTokens) }),
+    };
   }
 
   #text(type: 'text' | 'reasoning', delta: string, out: ModelPart[]): void {
@@ -127,7 +133,7 @@ export class SdkAnswer {
 
   #count(text: string): void {
     this.#characters += text.length;
-    this.bytesDown += Buffer.byteLength(text);
+    this.#traffic.bytesDown += Buffer.byteLength(text);
   }
 }
 
@@ -140,10 +146,6 @@ function finishWord(reason: unknown): string {
 
 /** v2 has a number, v3 and v4 an object of counts. */
 function counts(tokens: unknown): Readonly<Record<string, number | undefined>> {
-  if (typeof tokens === 'number') return { total: tokens };
-  return Object.fromEntries(Object.entries((tokens ?? {}) as object).map(([name, value]) => [name, numberOf(value)]));
-}
-
-function numberOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+  if (typeof tokens === 'number') return { total: tokenCount(tokens) };
+  return Object.fromEntries(Object.entries((tokens ?? {}) as object).map(([name, value]) => [name, tokenCount(value)]));
 }

@@ -12,6 +12,7 @@ import type { Place } from '../../exchange.ts';
 import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, GenerateRequest, Model, ModelPart } from '../port.ts';
 import { SdkAnswer, refuseIgnored } from './answer.ts';
+import { noteFate } from '../openai/failure.ts';
 import { fromProvider } from './failure.ts';
 import { callOptions, tellable } from './prompt.ts';
 import type { SpecificationVersion } from './prompt.ts';
@@ -68,12 +69,16 @@ class AiSdkModel<P extends Place> implements Model<P> {
     const promptText = JSON.stringify(options.prompt);
     const stop = new AbortController();
     const signal = AbortSignal.any([call.signal, stop.signal, this.#closing.signal]);
-    const answer = new SdkAnswer(this.id);
+    const traffic = call.traffic ?? { bytesUp: 0, bytesDown: 0, work: 'none' };
+    const answer = new SdkAnswer(this.id, traffic);
     try {
       signal.throwIfAborted();
       const asked = { ...options, abortSignal: signal };
+      traffic.bytesUp += Buffer.byteLength(promptText);
+      traffic.work = call.whole === true ? 'unseen' : 'seen';
       if (call.whole === true) {
         const result = await abortable(this.#model.doGenerate(asked), signal);
+        traffic.work = 'seen';
         refuseIgnored(this.id, result.warnings ?? [], options);
         const parts: ModelPart[] = [];
         answer.whole(result.content, result.finishReason, result.usage, parts);
@@ -82,9 +87,11 @@ class AiSdkModel<P extends Place> implements Model<P> {
         const { stream } = await abortable(this.#model.doStream(asked), signal);
         yield* this.#read(stream.getReader(), answer, options, signal);
       }
-      yield answer.finish(promptText.length, Buffer.byteLength(promptText), call);
+      yield answer.finish(promptText.length, call);
     } catch (error) {
-      throw fromProvider(this.id, error, signal, this.#ctx.clock.wallMs());
+      const failure = fromProvider(this.id, error, signal, this.#ctx.clock.wallMs());
+      noteFate(traffic, failure);
+      throw failure;
     } finally {
       stop.abort();
     }

@@ -113,6 +113,8 @@ export interface Native {
   readonly view: (pointer: Pointer, bytes: number) => ArrayBuffer;
   /** Where the memory of a typed array over a SharedArrayBuffer lies; it never moves. */
   readonly address: (array: Int32Array | Int8Array | BigUint64Array | Uint8Array | Float32Array) => Pointer;
+  /** Advice to the kernel about a stretch of memory (`madvise` of Linux): 0 where it was taken. Undefined on other systems. */
+  readonly madvise: ((address: number, bytes: number, advice: number) => number) | undefined;
   /** A native function that is true while the byte at its argument is not 0: lets another thread stop a computation. */
   readonly flagIsSet: Pointer;
   /** Runs something that may log, and keeps the error lines. */
@@ -218,6 +220,7 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     ...procedure,
     view: (pointer, bytes) => koffi.view(pointer, bytes),
     address: (array) => koffi.address(array) as Pointer,
+    madvise: process.platform === 'linux' ? (koffi.load(null).func('int madvise(uintptr_t address, size_t bytes, int advice)') as unknown as NonNullable<Native['madvise']>) : undefined,
     flagIsSet: koffi.load(process.platform === 'win32' ? 'msvcrt.dll' : null).symbol('strlen') as Pointer,
     watched: watcher(koffi, setLog, silent),
   };

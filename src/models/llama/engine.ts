@@ -15,8 +15,8 @@ import { Scheduler } from './scheduler.ts';
 import { SessionTask } from './session-task.ts';
 import { WeightsCache } from './weights.ts';
 
-/** Short batches of a lone run that are computed in one go, before anybody looks for messages again: these looks cost a few percent of such a batch. */
-const batchesATurn = 8;
+/** How long batches of a lone run are computed in one go, before anybody looks for messages again: these looks cost a few percent of a short batch. Milliseconds. */
+const turnMs = 10;
 
 type Later = typeof later;
 const later = Symbol('the answer comes later');
@@ -42,6 +42,7 @@ export class Engine {
   readonly #admission = new Admission();
   readonly #scheduler: Scheduler;
   readonly #reports: Reports;
+  readonly #now: () => number;
   readonly #embeddings: Embedding[] = [];
   /** Sessions that wait in line, by run: the call to answer, and their model. */
   readonly #opening = new Map<number, { readonly call: number; readonly model: OpenModel }>();
@@ -54,8 +55,10 @@ export class Engine {
     this.#send = send;
     this.#stop = stop;
     this.#shared = { native, weights: new WeightsCache(native), pool: (threads) => this.#pool(threads), stop: native.address(stop) };
-    this.#reports = new Reports(send, now);
-    this.#scheduler = new Scheduler({ begin: (runs) => this.#publish(runs), end: () => this.#unpublish() }, now);
+    this.#now = now;
+    const reports = new Reports(send, now);
+    this.#reports = reports;
+    this.#scheduler = new Scheduler({ begin: (runs) => this.#publish(runs), end: () => this.#unpublish(), get urgent() { return reports.urgent; } }, now);
   }
 
   /** Whether there is work to advance. */
@@ -70,11 +73,13 @@ export class Engine {
     else this.#answer(message.call, () => this.#ask(message));
   }
 
-  /** Does one batch of work, or a few that are short, and sends what is due. */
+  /** Does one batch of work, or as many of a lone run as fit into a turn, and sends what is due. */
   advance(): void {
     if (this.#admission.waiting > 0) this.#admission.admit();
-    let batches = 1;
-    while (this.#scheduler.advance() && batches < batchesATurn && !this.#reports.urgent) batches++;
+    const untilMs = this.#now() + turnMs;
+    let batches = 0;
+    do batches += this.#scheduler.advance(untilMs);
+    while (this.#scheduler.lone && !this.#reports.urgent && this.#now() < untilMs);
     if (this.#embeddings.length > 0) this.#embed();
     if (this.#admission.waiting > 0) this.#admission.admit();
     this.#reports.flush(!this.busy, batches);

@@ -87,6 +87,7 @@ class LlamaModel implements Model<'device'> {
     const cells = { model: args.prompt.length + args.tokensMax };
     const adapters: Record<string, string> = request.adapter === undefined ? {} : { model: request.adapter };
     const { seed } = request.sampling;
+    if (call.traffic !== undefined) call.traffic.work = 'seen';
     const run = { program: 'generate', roles: { model: this.id }, args, cells, adapters, signal: call.signal, ...(seed === undefined ? {} : { seed }) };
     for await (const events of this.host.runInBatches<AnswerArgs, AnswerEvent>(run)) {
       for (const part of parts.take(events)) {

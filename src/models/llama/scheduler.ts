@@ -4,9 +4,10 @@
  * Models take turns. In a batch, short steps (writing, checking drafts) go first and whole; prompts share what is left, a
  * different one first each time. When others wait, prompts are read in portions of about `portionMs`, so that writing goes on
  * while a long prompt is read. Laws are read in place when all steps of a task were computed in one batch, which is the normal case.
+ * A step that goes on by itself and has nobody beside it is computed token by token in one go, until the turn is over.
  */
 import { fail, TandemError } from '../../errors.ts';
-import { LlamaContext, batchTokensMax } from './context.ts';
+import { LlamaContext, batchTokensMax, type DecodeOutcome } from './context.ts';
 import type { LlamaSequence, SequenceStore } from './sequences.ts';
 import { PendingStep, type Task } from './task.ts';
 import type { Step } from '../../decoding/program.ts';
@@ -15,8 +16,6 @@ import type { Step } from '../../decoding/program.ts';
 const shortTokens = 32;
 /** How long a batch may take while others wait. Milliseconds. */
 const portionMs = 40;
-/** Steps are short where reading a prompt takes less than this a token; one token takes some five times as long. Milliseconds. */
-const shortMsPerToken = 0.4;
 /** The least that a prompt gets of a batch. */
 const portionMin = 16;
 
@@ -41,6 +40,8 @@ interface Queue {
 export interface Watch {
   begin(runs: readonly number[]): void;
   end(): void;
+  /** Whether something waits that is to be done before the next batch. */
+  readonly urgent: boolean;
 }
 
 /** Drives tasks over lanes. */
@@ -79,6 +80,11 @@ export class Scheduler {
     return this.#waiting > 0;
   }
 
+  /** Whether it is to be computed for one task alone. */
+  get lone(): boolean {
+    return this.#waiting === 1;
+  }
+
   /** Takes on the steps of a task; resumes it at once when they are empty. */
   submit(task: Task, steps: readonly Step[]): void {
     while (steps.length > 0) {
@@ -104,32 +110,81 @@ export class Scheduler {
     }
   }
 
-  /** Computes one batch of the model whose turn it is. True when it was a short one of the only task that waits, and the task goes on. */
-  advance(): boolean {
+  /**
+   * Computes one batch of the model whose turn it is; for a lone task that goes on by itself, one after the other.
+   * @param untilMs when such a task is to be left, by the scheduler's clock @returns batches that were computed
+   */
+  advance(untilMs: number): number {
     const queue = this.#next();
-    if (queue === undefined) return false;
+    if (queue === undefined) return 0;
+    const step = queue.steps[0] as PendingStep;
+    if (this.#waiting === 1 && step.next !== undefined && step.remaining === 1 && queue.steps.length === 1 && !isLong(1, queue)) return this.#write(queue, step, untilMs);
+    this.#compute(queue);
+    return 1;
+  }
+
+  /** Computes a batch. */
+  #compute(queue: Queue): void {
     this.#fill(queue);
-    const { context, store } = queue.lane;
+    const { context } = queue.lane;
     const tokens = context.length;
-    const long = (tokens > shortTokens || tokens * queue.msPerToken > portionMs / 2) && this.#mayStop(queue.lane);
+    const long = isLong(tokens, queue) && this.#mayStop(queue.lane);
     if (long) this.#beginWatch(context);
     const timed = tokens >= portionMin;
     const beganMs = timed ? this.#now() : 0;
-    let outcome = context.decode();
+    const outcome = context.decode();
     const tookMs = timed ? this.#now() - beganMs : 0;
     if (long) this.#endWatch(context);
     if (outcome === 'done') {
       if (timed) queue.msPerToken += 0.3 * (tookMs / tokens - queue.msPerToken);
       this.#finish(queue);
-    } else {
-      for (const step of this.#batch) if (!store.restore(step.sequence)) outcome = 'failed';
-      if (outcome === 'failed') this.#failAll(this.#batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
-      if (outcome === 'full' && !store.evict()) this.#failAll(this.#batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
-    }
+    } else this.#undo(queue, this.#batch, outcome);
     while (this.#batch.length > 0) this.#batch.pop();
     // whoever came first goes last next time
     if (queue.steps.length > 1) queue.steps.push(queue.steps.shift() as PendingStep);
-    return this.#waiting === 1 && !timed && queue.msPerToken > 0 && queue.msPerToken < shortMsPerToken;
+  }
+
+  /** Lets the only step write token after token. What lies between two of them counts, so this is all that is done. */
+  #write(queue: Queue, step: PendingStep, untilMs: number): number {
+    const { lane, steps } = queue;
+    const { context } = lane;
+    lane.useAdapter(step.sequence.adapter);
+    let batches = 0;
+    do {
+      step.choose(1);
+      step.put(context);
+      const outcome = context.decode();
+      batches++;
+      if (outcome !== 'done') {
+        this.#undo(queue, [step], outcome);
+        return batches;
+      }
+      step.advance();
+    } while (this.#goesOn(step) && !this.#watch.urgent && this.#now() < untilMs);
+    if (step.complete && steps.pop() !== undefined) this.#resume(step.task);
+    return batches;
+  }
+
+  /** Lets a complete step go on by itself, if it does. */
+  #goesOn(step: PendingStep): boolean {
+    if (step.next === undefined) return false;
+    try {
+      if (!step.goOn()) return false;
+      this.#check(step.sequence, step.tokens);
+      return true;
+    } catch (error) {
+      this.withdraw(step.task);
+      this.submit(step.task, step.task.fail(error));
+      return false;
+    }
+  }
+
+  /** Makes memory as it was before a batch that was not computed; makes room, or ends whoever cannot go on. */
+  #undo({ lane: { store } }: Queue, batch: readonly PendingStep[], outcome: DecodeOutcome): void {
+    let failed = outcome === 'failed';
+    for (const step of batch) if (!store.restore(step.sequence)) failed = true;
+    if (failed) this.#failAll(batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
+    else if (outcome === 'full' && !store.evict()) this.#failAll(batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
   }
 
   /** Whether stopping the batch harms nobody but the task that is stopped: what cannot be cut back is lost with it. */
@@ -164,19 +219,18 @@ export class Scheduler {
     const { pending } = task;
     for (let n = 0; n < steps.length; n++) {
       const step = steps[n] as Step;
-      this.#check(step);
+      if (step.tokens.length === 0 && step.laws !== 'none' && step.laws !== 'all') fail('engine_failed', 'A program asked for a law without a token.');
+      this.#check(step.sequence as LlamaSequence, step.tokens);
       if (n < pending.length) (pending[n] as PendingStep).renew(step);
       else pending.push(new PendingStep(task, step));
     }
     while (pending.length > steps.length) pending.pop();
   }
 
-  #check(step: Step): void {
-    const { tokens } = step;
-    const sequence = step.sequence as LlamaSequence;
+  /** Whether a sequence can take these tokens. */
+  #check(sequence: LlamaSequence, tokens: readonly number[]): void {
     const { tokensMax, context } = sequence.store;
     if (!sequence.open) fail('engine_failed', 'A program used a closed sequence.');
-    if (tokens.length === 0 && step.laws !== 'none' && step.laws !== 'all') fail('engine_failed', 'A program asked for a law without a token.');
     if (sequence.length + tokens.length > tokensMax) {
       fail('context_too_long', `The context of ${tokensMax} tokens cannot take ${tokens.length} more after ${sequence.length}.`);
     }
@@ -257,15 +311,15 @@ export class Scheduler {
     return msPerToken === 0 ? batchTokensMax / 4 : Math.max(2 * shortTokens, Math.floor(portionMs / msPerToken));
   }
 
-  /** Takes what was computed out of the queue and resumes the tasks that have all that they asked for. */
+  /** Takes what was computed, and does not go on, out of the queue and resumes the tasks that have all that they asked for. */
   #finish({ steps }: Queue): void {
     const batch = this.#batch;
     for (let n = 0; n < batch.length; n++) {
       const step = batch[n] as PendingStep;
       step.advance();
-      if (!step.complete) continue;
-      if (steps.length === 1) steps.pop();
-      else steps.splice(steps.indexOf(step), 1);
+      if (!step.complete || this.#goesOn(step)) continue;
+      const at = steps.indexOf(step);
+      if (at >= 0) steps.splice(at, 1);
     }
     // laws stay valid until the next batch, so every task is resumed before it
     if (batch.length === 1) {
@@ -299,6 +353,11 @@ export class Scheduler {
       this.submit(task, task.fail(error));
     }
   }
+}
+
+/** Whether a batch takes so long that it must be possible to stop it. */
+function isLong(tokens: number, { msPerToken }: Queue): boolean {
+  return tokens > shortTokens || tokens * msPerToken > portionMs / 2;
 }
 
 /** Whether all that a task asked for was computed. */

@@ -29,6 +29,8 @@ export class PendingStep implements Laws {
   tokens: readonly number[];
   /** Laws wanted: after each of this many last tokens. */
   count: number;
+  /** What lets it go on by itself, if anything. */
+  next: Step['next'];
   /** Tokens that were computed. */
   done = 0;
   /** Tokens that go into the batch, and the laws that they give. */
@@ -37,12 +39,15 @@ export class PendingStep implements Laws {
   #context: LlamaContext | undefined;
   #firstRow = 0;
   readonly #copies: Law[] = [];
+  /** The token that it goes on with. */
+  readonly #following = [0];
 
   constructor(task: Task, step: Step) {
     this.task = task;
     this.sequence = step.sequence as LlamaSequence;
     this.tokens = step.tokens;
     this.count = lawsWanted(step);
+    this.next = step.next;
   }
 
   /** Becomes the task's next step. */
@@ -50,8 +55,20 @@ export class PendingStep implements Laws {
     this.sequence = step.sequence as LlamaSequence;
     this.tokens = step.tokens;
     this.count = lawsWanted(step);
+    this.next = step.next;
     this.done = 0;
     while (this.#copies.length > 0) this.#copies.pop();
+  }
+
+  /** Goes on by itself, once all its tokens were computed and while their law is in place. False when it is over. @throws what `next` throws */
+  goOn(): boolean {
+    const token = this.next?.(this.at(0));
+    if (token === undefined) return false;
+    this.#following[0] = token;
+    this.tokens = this.#following;
+    this.done = 0;
+    this.rows = 0;
+    return true;
   }
 
   get remaining(): number {

@@ -8,6 +8,7 @@ import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
 import { checkAdapter, checkModel, checkPart } from './file-checks.ts';
 import { readGguf, type GgufHeader } from './gguf.ts';
+import { withHugePages } from './huge-pages.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
 
 /** Numbers that a head's key and value have. */
@@ -116,7 +117,7 @@ export class WeightsCache {
     const header = checkedHeader(path);
     const architecture = header.metadata.get('general.architecture');
     const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers };
-    const { value, errors } = this.#native.watched(() => this.#native.modelLoad(path, params));
+    const { value, errors } = withHugePages(this.#native, () => this.#native.watched(() => this.#native.modelLoad(path, params)));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
     const cause = errors.join('\n');
     if (/unknown model architecture|unknown pre-tokenizer|unsupported|vocab/i.test(cause)) fail('model_unsupported', { message: `The engine cannot run the architecture "${architecture}" of this file.`, cause });

@@ -11,7 +11,7 @@ function read(...events: unknown[]): ModelPart[] {
   const out: ModelPart[] = [];
   for (const event of events) reader.event({ event: '', data: typeof event === 'string' ? event : JSON.stringify(event) }, out);
   reader.flush(out);
-  out.push(reader.finish(40, 1, 2, call));
+  out.push(reader.finish(40, { bytesUp: 1, bytesDown: 2 }, call));
   return out;
 }
 
@@ -25,6 +25,13 @@ test('text that came together leaves as one part', () => {
 test('reads reasoning under both of its names', () => {
   const parts = read(delta({ reasoning_content: 'hm' }), delta({ content: 'so' }), delta({ reasoning: 'ah' }), '[DONE]');
   assert.deepEqual(parts.map((part) => ('delta' in part ? [part.type, part.delta] : part.type)), [['reasoning', 'hm'], ['text', 'so'], ['reasoning', 'ah'], 'finish']);
+});
+
+test('a refusal is text that says so, and stays apart from the content', () => {
+  const streamed = read(delta({ role: 'assistant', content: '', refusal: null }), delta({ refusal: 'I ' }), delta({ refusal: 'cannot.' }), delta({}, 'stop'), '[DONE]');
+  assert.deepEqual(streamed.slice(0, -1), [{ type: 'text', delta: 'I ', refusal: true }, { type: 'text', delta: 'cannot.', refusal: true }]);
+  const both = read(delta({ content: 'Well. ', refusal: 'No.' }, 'stop'));
+  assert.deepEqual(both.slice(0, -1), [{ type: 'text', delta: 'Well. ' }, { type: 'text', delta: 'No.', refusal: true }]);
 });
 
 test('joins log-probabilities of chat and of plain completions', () => {

@@ -5,7 +5,7 @@
  * calls without an index, `stop` after tool calls, log-probabilities in two forms, usage left out.
  */
 import type { EmittedToken, FinishReason } from '../../exchange.ts';
-import type { Call, ModelPart, TokenUsage } from '../port.ts';
+import type { Call, ModelPart, TokenUsage, Traffic } from '../port.ts';
 import { EventTemplate } from './event-template.ts';
 import { fromErrorObject, malformed, truncated } from './failure.ts';
 import type { ServerError } from './failure.ts';
@@ -86,7 +86,7 @@ export class AnswerReader {
   }
 
   /** The finish part. @throws {TandemError} upstream_truncated when the answer is not complete */
-  finish(promptCharacters: number, bytesUp: number, bytesDown: number, call: Call): ModelPart {
+  finish(promptCharacters: number, { bytesUp, bytesDown }: Pick<Traffic, 'bytesUp' | 'bytesDown'>, call: Call): ModelPart {
     if (!this.complete) throw truncated(this.#member);
     let usage = this.#usage;
     if (usage === undefined) {
@@ -106,7 +106,7 @@ export class AnswerReader {
     const usage = usageOf(reply.usage);
     if (usage !== undefined) this.#usage = usage;
     if (!Array.isArray(reply.choices)) {
-      if (usage === undefined) throw malformed(this.#member, 'JSON without choices');
+      if (reply.usage == null) throw malformed(this.#member, 'JSON without choices');
       return;
     }
     for (const choice of reply.choices as readonly WireChoice[]) this.#choice(choice, out);
@@ -126,7 +126,12 @@ export class AnswerReader {
       this.#characters += reasoning.length;
       out.push({ type: 'reasoning', delta: reasoning });
     }
-    this.#say(typeof message.refusal === 'string' && message.refusal !== '' ? message.refusal : message.content, choice, out);
+    this.#say(message.content, choice, out);
+    if (typeof message.refusal === 'string' && message.refusal !== '') {
+      this.flush(out);
+      this.#characters += message.refusal.length;
+      out.push({ type: 'text', delta: message.refusal, refusal: true });
+    }
     if (!Array.isArray(message.tool_calls)) return;
     this.flush(out);
     for (const call of message.tool_calls as readonly WireToolCall[]) this.#toolCall(call, out);

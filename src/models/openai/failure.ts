@@ -6,17 +6,29 @@
  */
 import { TandemError } from '../../errors.ts';
 import type { ErrorCode, ErrorDetails } from '../../errors.ts';
+import type { Traffic } from '../port.ts';
 
-/** A failure of a server, and whether the same call may be made again while nothing of the answer has come. */
+/**
+ * What became of a request that failed. `again`: the server did nothing for it and may take it now (no connection, 408, 429, 5xx).
+ * `refused`: the server did nothing for it and will not. `unknown`: the server may have read it, worked on it and charged for it, so it
+ * is not sent again.
+ */
+export type Fate = 'again' | 'refused' | 'unknown';
+
+/** A failure of a server. */
 export class UpstreamError extends TandemError {
-  /** Whether another attempt is worth it: connect errors, 408, 429 and 5xx. */
-  readonly again: boolean;
+  readonly fate: Fate;
 
-  /** @param again whether to try again @param code the entry @param details what happened */
-  constructor(again: boolean, code: ErrorCode, details: ErrorDetails) {
+  /** @param fate of the request, while nothing of the answer has come @param code the entry @param details what happened */
+  constructor(fate: Fate, code: ErrorCode, details: ErrorDetails) {
     super(code, details);
-    this.again = again;
+    this.fate = fate;
   }
+}
+
+/** Notes what became of a request that failed while nothing of its answer had come. */
+export function noteFate(traffic: Traffic, error: unknown): void {
+  if (error instanceof UpstreamError && error.fate !== 'unknown') traffic.work = 'none';
 }
 
 /** What is read of the error object of a server. */
@@ -39,12 +51,12 @@ export function fromErrorObject(member: string, error: ServerError): UpstreamErr
 
 /** The error for something that is not the protocol. @param what what came, without any text of it */
 export function malformed(member: string, what: string): UpstreamError {
-  return new UpstreamError(false, 'upstream_malformed', { member, message: `Member "${member}": expected an OpenAI-compatible answer, got ${what}.` });
+  return new UpstreamError('unknown', 'upstream_malformed', { member, message: `Member "${member}": expected an OpenAI-compatible answer, got ${what}.` });
 }
 
 /** The error for an answer that ended too early. */
 export function truncated(member: string, cause?: unknown): UpstreamError {
-  return new UpstreamError(false, 'upstream_truncated', { member, message: `Member "${member}": the answer ended before its final event.`, cause });
+  return new UpstreamError('unknown', 'upstream_truncated', { member, message: `Member "${member}": the answer ended before its final event.`, cause });
 }
 
 /** Which time-out ran out. */
@@ -53,13 +65,14 @@ export type TimeoutName = 'connectTimeoutMs' | 'firstTokenTimeoutMs' | 'betweenT
 /** The error for a time-out. Only a connection that was never made is tried again. */
 export function timedOut(member: string, name: TimeoutName, limitMs: number): UpstreamError {
   const what = { connectTimeoutMs: 'no connection', firstTokenTimeoutMs: 'no first byte of the answer', betweenTokensTimeoutMs: 'nothing more of the answer', totalTimeoutMs: 'no complete answer' }[name];
-  return new UpstreamError(name === 'connectTimeoutMs', 'upstream_timeout', { member, message: `Member "${member}": ${what} within ${limitMs} ms (${name}).` });
+  return new UpstreamError(name === 'connectTimeoutMs' ? 'again' : 'unknown', 'upstream_timeout', { member, message: `Member "${member}": ${what} within ${limitMs} ms (${name}).` });
 }
 
-/** The error for a connection that could not be made or was lost before the answer began. */
-export function unreachable(member: string, cause: unknown): UpstreamError {
+/** The error for a connection that could not be made or was lost before the answer began. @param sent whether any of the request may have gone out */
+export function unreachable(member: string, cause: unknown, sent: boolean): UpstreamError {
   const code = shortToken((cause as { code?: unknown } | null)?.code);
-  return new UpstreamError(true, 'upstream_unreachable', { member, message: `Member "${member}": no connection to the server${code === undefined ? '' : ` (${code})`}.`, cause });
+  const what = sent ? 'the connection was lost before the answer began' : 'no connection to the server';
+  return new UpstreamError(sent ? 'unknown' : 'again', 'upstream_unreachable', { member, message: `Member "${member}": ${what}${code === undefined ? '' : ` (${code})`}.`, cause });
 }
 
 /** Retry-After in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3), or the `retry-after-ms` of some servers. */
@@ -78,12 +91,12 @@ function classify(member: string, status: number, error: ServerError | undefined
   const tokens = [shortToken(error?.type), shortToken(error?.code)].filter((token) => token !== undefined && token !== String(status));
   const message = `Member "${member}": the server answered ${status}${tokens.length === 0 ? '' : ` (${tokens.join(', ')})`}.`;
   const details: ErrorDetails = { member, message, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
-  if (tokens.includes('context_length_exceeded')) return new UpstreamError(false, 'context_too_long', details);
-  if (status === 401 || status === 403) return new UpstreamError(false, 'upstream_auth', details);
-  if (status === 408) return new UpstreamError(true, 'upstream_timeout', details);
-  if (status === 429) return new UpstreamError(!tokens.includes('insufficient_quota'), 'upstream_rate_limited', details);
-  if (status >= 500) return new UpstreamError(true, 'upstream_failed', details);
-  if (status >= 400) return new UpstreamError(false, 'upstream_refused', details);
+  if (tokens.includes('context_length_exceeded')) return new UpstreamError('refused', 'context_too_long', details);
+  if (status === 401 || status === 403) return new UpstreamError('refused', 'upstream_auth', details);
+  if (status === 408) return new UpstreamError('again', 'upstream_timeout', details);
+  if (status === 429) return new UpstreamError(tokens.includes('insufficient_quota') ? 'refused' : 'again', 'upstream_rate_limited', details);
+  if (status >= 500) return new UpstreamError('again', 'upstream_failed', details);
+  if (status >= 400) return new UpstreamError('refused', 'upstream_refused', details);
   return malformed(member, `the status ${status}`);
 }
 

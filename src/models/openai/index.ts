@@ -21,7 +21,8 @@ import { Transport } from './transport.ts';
 import type { Exchange } from './transport.ts';
 import { Flattened } from '../../system/pull.ts';
 import { WholeAnswer, type Answer } from './whole-answer.ts';
-import { parseReply, usageOf } from './wire.ts';
+import { tokenCount } from '../token-count.ts';
+import { parseReply } from './wire.ts';
 import type { WireReply } from './wire.ts';
 
 export type { OpenAiSettings } from './body.ts';
@@ -31,21 +32,32 @@ const REPLY_BYTES_MAX = 268_435_456;
 /** How much of an error reply is read. Bytes. */
 const ERROR_BYTES_MAX = 65_536;
 
+/** What the model is asked, with what only some servers know. */
+export interface OpenAiRequest<P extends Place> extends GenerateRequest<P> {
+  /** More fields of the body. Default: none. */
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+/** A model behind an OpenAI-compatible server. */
+export interface OpenAiCompatible<P extends Place = Place> extends Model<P> {
+  generate(request: OpenAiRequest<P>, call: Call): AsyncIterable<ModelPart>;
+}
+
 /**
  * Opens a model behind an OpenAI-compatible server. Nothing is sent until the first call.
  * @throws {TandemError} config_invalid when the variable of the key is not set, or a header cannot be sent
  */
-export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<Model> {
+export async function openOpenAiModel(id: string, settings: OpenAiSettings, ctx: EngineContext): Promise<OpenAiCompatible> {
   const key = settings.apiKeyEnv === undefined ? undefined : ctx.env[settings.apiKeyEnv];
   if (settings.apiKeyEnv !== undefined && (key === undefined || key === '')) {
-    fail('config_invalid', { message: `members.${id}.apiKeyEnv: expected the environment variable ${settings.apiKeyEnv} to hold the key, got nothing.`, param: `members.${id}.apiKeyEnv`, member: id });
+    fail('config_invalid', { message: `members.${id}.apiKeyEnv: expected the name of an environment variable that holds the key, got one that is not set.`, param: `members.${id}.apiKeyEnv`, member: id });
   }
   const headers = { ...settings.headers, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
   const transport = new Transport({ ...settings, member: id, headers, wallMs: () => ctx.clock.wallMs() });
   return new OpenAiModel(id, settings.place, settings, transport, ctx);
 }
 
-class OpenAiModel<P extends Place> implements Model<P> {
+class OpenAiModel<P extends Place> implements OpenAiCompatible<P> {
   readonly id: string;
   readonly engine = 'openai';
   readonly place: P;
@@ -67,17 +79,18 @@ class OpenAiModel<P extends Place> implements Model<P> {
     if (settings.embeddings) this.embed = (request, call) => this.#embed(request, call);
   }
 
-  generate(request: GenerateRequest<P>, call: Call): AsyncIterable<ModelPart> {
+  generate(request: OpenAiRequest<P>, call: Call): AsyncIterable<ModelPart> {
     return call.whole === true ? new WholeAnswer(() => this.#answer(request, call)) : new Flattened(this.#stream(request, call));
   }
 
   /** The whole answer, fetched in one piece. */
-  async #answer(request: GenerateRequest<P>, call: Call): Promise<Answer> {
+  async #answer(request: OpenAiRequest<P>, call: Call): Promise<Answer> {
     const wire = this.#answerRequest(request);
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+    const { traffic } = attempts;
+    for (;;) {
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic });
       try {
         await exchange.begun();
         if (exchange.status < 200 || exchange.status >= 300) await this.#accepted(exchange);
@@ -87,7 +100,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
         reader.whole(typeof text === 'string' ? text : await text, parts);
         reader.settle(parts);
         try {
-          parts.push(reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call));
+          parts.push(reader.finish(wire.promptCharacters, traffic, call));
         } catch (failure) {
           return { parts, failure };
         }
@@ -101,9 +114,11 @@ class OpenAiModel<P extends Place> implements Model<P> {
     }
   }
 
-  #answerRequest({ adapter, prompt, sampling }: GenerateRequest<P>): WireRequest {
+  #answerRequest({ adapter, prompt, sampling, more }: OpenAiRequest<P>): WireRequest {
     if (adapter !== undefined) fail('ability_missing', { message: `Member "${this.id}" has no adapters.`, member: this.id });
-    return answerRequest(this.id, this.#settings, prompt, sampling);
+    const wire = answerRequest(this.id, this.#settings, prompt, sampling);
+    if (more !== undefined) Object.assign(wire.fields, more);
+    return wire;
   }
 
   #reader({ prompt }: GenerateRequest<P>): AnswerReader {
@@ -111,14 +126,15 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   /** The parts of an answer as they come, those together that came together. */
-  async *#stream(request: GenerateRequest<P>, call: Call): AsyncGenerator<readonly ModelPart[], void, undefined> {
+  async *#stream(request: OpenAiRequest<P>, call: Call): AsyncGenerator<readonly ModelPart[], void, undefined> {
     const wire = this.#answerRequest(request);
     Object.assign(wire.fields, { stream: true, stream_options: { include_usage: true } });
     const body = JSON.stringify(wire.fields);
     const attempts = this.#attempts(call);
-    for (let tries = 1; ; tries++) {
+    const { traffic } = attempts;
+    for (;;) {
       let delivered = false;
-      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true });
+      const exchange = this.#transport.send('POST', wire.path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: true, traffic });
       try {
         await this.#accepted(exchange);
         const reader = this.#reader(request);
@@ -127,7 +143,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
           yield parts;
         }
         exchange.release();
-        yield [reader.finish(wire.promptCharacters, Buffer.byteLength(body) * tries, exchange.bytesDown, call)];
+        yield [reader.finish(wire.promptCharacters, traffic, call)];
         return;
       } catch (error) {
         if (delivered) throw error;
@@ -163,7 +179,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     if (request.continuation === '') return { tokens: [], logprob: 0, usage: { promptTokens: 0, completionTokens: 0 } };
     const wire = scoringRequest(id, this.#settings, request.prompt, request.continuation, top);
     const reply = await this.#ask(wire.path, wire.fields, call);
-    const usage = usageOf(reply.usage) ?? { promptTokens: 0, completionTokens: 0 };
+    const usage = { promptTokens: tokenCount(reply.usage?.prompt_tokens) ?? 0, completionTokens: tokenCount(reply.usage?.completion_tokens) ?? 0 };
     const tokens = scoredTokens(id, this.#settings, reply, request.continuation, top, usage);
     return { tokens, logprob: tokens.reduce((sum, token) => sum + (token.logprob ?? 0), 0), usage };
   }
@@ -180,7 +196,7 @@ class OpenAiModel<P extends Place> implements Model<P> {
     const body = JSON.stringify(fields);
     const attempts = this.#attempts(call);
     for (;;) {
-      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false });
+      const exchange = this.#transport.send('POST', path, body, { signal: call.signal, leftMs: attempts.leftMs(), streamed: false, traffic: attempts.traffic });
       try {
         await this.#accepted(exchange);
         const reply = parseReply(await exchange.text(REPLY_BYTES_MAX));
@@ -196,8 +212,8 @@ class OpenAiModel<P extends Place> implements Model<P> {
   }
 
   #attempts(call: Call): Attempts {
-    const { retriesMax, totalTimeoutMs } = this.#settings;
-    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, clock: this.#ctx.clock, random: this.#ctx.random }, call);
+    const { retriesMax, totalTimeoutMs, retryAfterMsMax } = this.#settings;
+    return new Attempts({ member: this.id, retriesMax, totalTimeoutMs, retryAfterMsMax, clock: this.#ctx.clock, random: this.#ctx.random }, call);
   }
 
   /** Resolves when the server accepts the request. @throws {TandemError} upstream_* */

@@ -10,6 +10,7 @@ import { offAbort, onAbort } from '../../system/abort.ts';
 import { systemClock } from '../../system/clock.ts';
 import { Deadlines } from '../../system/deadlines.ts';
 import { withOthers } from '../../system/turn.ts';
+import type { Traffic } from '../port.ts';
 import { malformed, retryAfterMs, timedOut, truncated, unreachable } from './failure.ts';
 import type { TimeoutName } from './failure.ts';
 import type { ConnectionFailure, Sender, Sending } from './http/connection.ts';
@@ -38,6 +39,8 @@ export interface ExchangeOptions {
   readonly leftMs: number;
   /** Whether the reply comes in pieces, so that the first one and the pauses between them have their own time-outs. */
   readonly streamed: boolean;
+  /** Told what goes over the line. Default: nobody is. */
+  readonly traffic?: Traffic;
 }
 
 /** Bytes that wait unread before the connection is paused. */
@@ -73,9 +76,9 @@ export class Transport {
   /** Begins an exchange. `body`: JSON, or null for none. Await `begun` of the result before reading. @throws {TandemError} cancelled, engine_failed after `close` */
   send(method: 'POST' | 'GET', path: string, body: string | null, options: ExchangeOptions): Exchange {
     if (this.#closed) throw new TandemError('engine_failed', { member: this.settings.member, message: `Member "${this.settings.member}" is closed.` });
-    const exchange = new Exchange(this.settings, this.#deadlines, options);
-    if (options.signal.aborted) return exchange;
     const bodyBytes = body === null ? 0 : Buffer.byteLength(body);
+    const exchange = new Exchange(this.settings, this.#deadlines, options, bodyBytes);
+    if (options.signal.aborted) return exchange;
     const length = body === null ? '' : `content-length: ${bodyBytes}\r\n`;
     this.#pool.send({ head: `${method} ${this.#basePath}${path} HTTP/1.1\r\n${this.#headers}${length}\r\n`, body: body ?? '', bodyBytes }, exchange);
     return exchange;
@@ -114,6 +117,7 @@ export class Exchange implements Sender {
   bytesDown = 0;
   readonly #settings: TransportSettings;
   readonly #options: ExchangeOptions;
+  readonly #bodyBytes: number;
   #sending: Sending | undefined;
   #head: ReplyHead | undefined;
   #chunks: Buffer[] = [];
@@ -127,9 +131,11 @@ export class Exchange implements Sender {
   readonly #unwatch: () => void;
   #gapTimer: NodeJS.Timeout | undefined;
 
-  constructor(settings: TransportSettings, deadlines: Deadlines, options: ExchangeOptions) {
+  /** @param bodyBytes size of the request's body */
+  constructor(settings: TransportSettings, deadlines: Deadlines, options: ExchangeOptions, bodyBytes: number) {
     this.#settings = settings;
     this.#options = options;
+    this.#bodyBytes = bodyBytes;
     this.#unwatch = deadlines.watch(options.leftMs, this.#onTotal);
     if (options.signal.aborted) this.#onAbort();
     else onAbort(options.signal, this.#onAbort);
@@ -215,8 +221,13 @@ export class Exchange implements Sender {
 
   onSent(sending: Sending): void {
     this.#sending = sending;
-    if (this.#over) sending.abort();
-    else if (this.#options.streamed) this.#gapTimer = setTimeout(this.#onGap, this.#settings.firstTokenTimeoutMs);
+    if (this.#over) return sending.abort();
+    const { traffic, streamed } = this.#options;
+    if (traffic !== undefined) {
+      traffic.bytesUp += this.#bodyBytes;
+      traffic.work = streamed ? 'seen' : 'unseen';
+    }
+    if (streamed) this.#gapTimer = setTimeout(this.#onGap, this.#settings.firstTokenTimeoutMs);
   }
 
   onHead(head: ReplyHead): void {
@@ -234,6 +245,7 @@ export class Exchange implements Sender {
       this.#gapTimer?.refresh();
     }
     this.bytesDown += bytes.length;
+    if (this.#options.traffic !== undefined) this.#options.traffic.bytesDown += bytes.length;
     this.#chunks.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > WAITING_BYTES_MAX) {
@@ -244,6 +256,8 @@ export class Exchange implements Sender {
   }
 
   onEnd(): void {
+    // All of it is here, so nothing that was written is unseen.
+    if (this.#options.traffic?.work === 'unseen') this.#options.traffic.work = 'seen';
     this.#finish(undefined);
   }
 
@@ -256,7 +270,7 @@ export class Exchange implements Sender {
     if (failure.kind === 'connect-timeout') return timedOut(member, 'connectTimeoutMs', connectTimeoutMs);
     if (this.status !== 0) return truncated(member, failure);
     if (failure.kind === 'malformed') return malformed(member, 'something that is not HTTP');
-    return unreachable(member, failure.cause);
+    return unreachable(member, failure.cause, this.#sending !== undefined);
   }
 
   readonly #onAbort = (): void => {

@@ -5,6 +5,7 @@
 import type { FinishReason } from '../../exchange.ts';
 import type { EmittedToken } from '../../exchange.ts';
 import type { TokenUsage } from '../port.ts';
+import { tokenCount } from '../token-count.ts';
 import type { ServerError } from './failure.ts';
 
 /** Token counts. */
@@ -85,16 +86,18 @@ export function parseReply(text: string): WireReply | undefined {
   }
 }
 
-/** The counts of a reply; undefined when the server gave none. */
+/** The counts of a reply; undefined when the server gave none that can be believed. */
 export function usageOf(usage: WireUsage | null | undefined): TokenUsage | undefined {
-  if (typeof usage !== 'object' || usage === null || typeof usage.prompt_tokens !== 'number') return undefined;
-  const cached = usage.prompt_tokens_details?.cached_tokens;
-  const reasoning = usage.completion_tokens_details?.reasoning_tokens;
+  const promptTokens = tokenCount(usage?.prompt_tokens);
+  const completionTokens = tokenCount(usage?.completion_tokens);
+  if (promptTokens === undefined || completionTokens === undefined) return undefined;
+  const cached = tokenCount(usage?.prompt_tokens_details?.cached_tokens);
+  const reasoning = tokenCount(usage?.completion_tokens_details?.reasoning_tokens);
   return {
-    promptTokens: usage.prompt_tokens,
-    completionTokens: typeof usage.completion_tokens === 'number' ? usage.completion_tokens : 0,
-    ...(typeof cached === 'number' ? { cachedPromptTokens: cached } : {}),
-    ...(typeof reasoning === 'number' ? { reasoningTokens: reasoning } : {}),
+    promptTokens,
+    completionTokens,
+    ...(cached === undefined ? {} : { cachedPromptTokens: Math.min(cached, promptTokens) }),
+    ...(reasoning === undefined ? {} : { reasoningTokens: Math.min(reasoning, completionTokens) }),
   };
 }
 

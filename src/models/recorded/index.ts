@@ -66,6 +66,7 @@ class RecordedModel<P extends Place> implements Model<P> {
     throwIfCancelled(call.signal);
     if (recorded === undefined) fail('recording_missing', { message: `Member "${this.id}" has no recorded answer for this prompt.`, member: this.id });
     const replay = replayOf(recorded, sampling);
+    if (call.traffic !== undefined) call.traffic.work = 'seen';
     yield* this.#paced(replay.pieces, sampling.topLogprobs, call);
     const estimated = recorded.promptTokens === undefined || (recorded.completionTokens === undefined && recorded.tokens === undefined);
     const usage = { promptTokens: recorded.promptTokens ?? Math.ceil(charactersOf(prompt) / CHARACTERS_PER_TOKEN), completionTokens: replay.completionTokens };

@@ -3,9 +3,10 @@
  * digit (Luhn, US patent 2,950,048), written together or in groups with single blanks or hyphens.
  */
 import type { Detector, Found } from './detector.ts';
+import { plainSeparators } from './separators.ts';
 
-/** Digits with single blanks or hyphens between, as long as they go. */
-const run = /(?<![\p{L}\p{N}_.,+-])\d(?:[ -]?\d){11,}(?![\p{L}\p{N}_]|[-.,]\d)/gu;
+/** Digits with single blanks or hyphens between, as long as they go. A comma separates, as in a list; a point between digits does not. */
+const run = /(?<![\p{L}\p{N}_+-]|\d\.)\d(?:[ -]?\d){11,}(?![\p{L}\p{N}_]|[-.]\d)/gu;
 /** How numbers are grouped on cards; what stands before or after them in a run is another number, such as a date. */
 const grouped = /^(?:4-4-4-4(?:-[1-3])?|4-6-5|4-6-4|1[2-9])$/;
 /** Visa, Mastercard, American Express, Discover, Diners, JCB (and its old 15-digit numbers), UnionPay, Maestro, RuPay, Mir. */
@@ -15,10 +16,10 @@ const networks = /^(?:4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3
 export const card: Detector = {
   kind: 'card',
   digits: true,
-  hint: /\d(?:[ -]?\d){11}/,
+  hint: /\d(?:[ \u00A0\u2000-\u200A\u202F\u2010-\u2015\u2212-]?\d){11}/,
   find: (text) => {
     const found: Found[] = [];
-    for (const match of text.matchAll(run)) {
+    for (const match of plainSeparators(text).matchAll(run)) {
       if (isCard(match[0])) found.push({ kind: 'card', start: match.index, end: match.index + match[0].length });
       else found.push(...withinRun(match[0], match.index));
     }

@@ -3,6 +3,7 @@
  * with blanks after every four or none, in capitals or not. The check digits must be right (ISO 7064, mod 97-10).
  */
 import type { Detector, Found } from './detector.ts';
+import { plainSeparators } from './separators.ts';
 
 /** Length by country, from the IBAN registry of SWIFT. */
 const lengths: Readonly<Record<string, number>> = {
@@ -11,17 +12,18 @@ const lengths: Readonly<Record<string, number>> = {
   LI: 21, LT: 20, LU: 20, LV: 21, LY: 25, MC: 27, MD: 24, ME: 22, MK: 19, MN: 20, MR: 27, MT: 31, MU: 30, NI: 28, NL: 18, NO: 15, OM: 23, PK: 24, PL: 28, PS: 29, PT: 25, QA: 29, RO: 24,
   RS: 22, RU: 33, SA: 24, SC: 31, SD: 18, SE: 24, SI: 19, SK: 24, SM: 27, SO: 23, ST: 25, SV: 28, TL: 23, TN: 24, TR: 26, UA: 29, VA: 22, VG: 24, XK: 20, YE: 30,
 };
-const begin = /(?<![\p{L}\p{N}])[a-z]{2}\d{2}(?=[ \u00A0]?[a-z0-9])/giu;
+const begin = /(?<![\p{L}\p{N}])[a-z]{2}\d{2}(?= ?[a-z0-9])/giu;
 
 /** Finds international bank account numbers. */
 export const iban: Detector = {
   kind: 'iban',
   digits: true,
-  hint: /[A-Za-z]{2}\d{2}[ \u00A0]?[A-Za-z0-9]{4}/,
+  hint: /[A-Za-z]{2}\d{2}[ \u00A0\u2000-\u200A\u202F]?[A-Za-z0-9]{4}/,
   find: (text) => {
     const found: Found[] = [];
-    for (const { index } of text.matchAll(begin)) {
-      const end = endOf(text, index);
+    const plain = plainSeparators(text);
+    for (const { index } of plain.matchAll(begin)) {
+      const end = endOf(plain, index);
       if (end !== undefined && index >= (found.at(-1)?.end ?? 0)) found.push({ kind: 'iban', start: index, end });
     }
     return found;
@@ -37,7 +39,7 @@ function endOf(text: string, start: number): number | undefined {
   while (number.length < length && at < text.length) {
     const character = text[at] ?? '';
     if (/[a-z0-9]/i.test(character)) number += character.toUpperCase();
-    else if (!/[ \u00A0]/.test(character) || number.length % 4 !== 0) return undefined;
+    else if (character !== ' ' || number.length % 4 !== 0) return undefined;
     at++;
   }
   if (number.length < length || /[\p{L}\p{N}]/u.test(text[at] ?? '')) return undefined;

@@ -6,7 +6,7 @@ import { keyHint, keyHintByPattern } from './key-hint.ts';
 
 const branches = [
   'api key', 'API_KEY', 'apikey', 'Auth', 'AKIA', 'ASIA', 'AIDA', 'AROA', 'AIza', 'AC0123abcd', 'AGE-', 'secret', 'SECRET', 'sk-', 'Sk_', 'SG.', 'SK0123abcd', 'shpat_', 'shpss_', 'token', '_pass', '_KEY', 'passw', 'PASSPH', 'pwd', 'pk_', 'pypi-',
-  'kennw', 'key:', 'KEY\t=', 'key-', 'credent', 'Bearer', 'rk_', 'r8_', 'whsec_', 'ghp_', 'gho_', 'ghu_', 'ghs_', 'ghr_', 'github_pat', 'glpat-', 'glagent-', 'gsk_', 'ya29', 'GOCSPX', 'xox', 'xapp', 'xai-', 'hf_', 'npm_', 'nvapi', 'ntn_', 'lin_api', 'dop_v1', 'eyJ', '-----BEGIN', '://u:',
+  'kennw', 'key:', 'KEY\t=', 'key-', 'credent', 'Bearer', 'rk_', 'r8_', 'whsec_', 'ghp_', 'gho_', 'ghu_', 'ghs_', 'ghr_', 'github_pat', 'glpat-', 'glagent-', 'gsk_', 'ya29', 'GOCSPX', 'xox', 'xapp', 'xai-', 'hf_', 'npm_', 'nvapi', 'ntn_', 'lin_api', 'dop_v1', 'eyJ', '-----BEGIN', '://u:', '://:',
 ];
 
 test('every branch is seen, at the beginning, in the middle and at the end', () => {

@@ -9,7 +9,7 @@ import type { Hint } from './detector.ts';
 
 /** As a tree by the first letter. Every branch begins with three characters that `heads` gives. */
 const pattern =
-  /(?:[Aa](?:[Pp][Ii][ _-]?[Kk][Ee][Yy]|[Uu][Tt][Hh])|A(?:KIA|SIA|IDA|ROA|Iza|C[0-9a-f]{8}|GE-)|[Ss](?:[Ee][Cc][Rr][Ee][Tt]|[Kk][-_])|S(?:G\.|K[0-9a-f]{8})|shp[a-z]{2}_|[Tt][Oo][Kk][Ee][Nn]|_(?:[Pp][Aa][Ss][Ss]|[Kk][Ee][Yy])|[Pp](?:[Aa][Ss][Ss](?:[Ww]|[Pp][Hh])|[Ww][Dd])|p(?:k_|ypi-)|[Kk][Ee](?:[Nn][Nn][Ww]|[Yy][ \t]?[:=])|key-|[Cc][Rr][Ee][Dd][Ee][Nn][Tt]|[Bb][Ee][Aa][Rr][Ee][Rr]|r[k8]_|whsec_|g(?:h[pousr]_|ithub_pat|l[a-z]{2,5}-|sk_)|ya29|GOCSPX|x(?:ox|app|ai-)|hf_|n(?:pm_|vapi|tn_)|lin_api|dop_v1|eyJ|-----BEGIN|:\/\/[^\s/:@]{1,128}:)/;
+  /(?:[Aa](?:[Pp][Ii][ _-]?[Kk][Ee][Yy]|[Uu][Tt][Hh])|A(?:KIA|SIA|IDA|ROA|Iza|C[0-9a-f]{8}|GE-)|[Ss](?:[Ee][Cc][Rr][Ee][Tt]|[Kk][-_])|S(?:G\.|K[0-9a-f]{8})|shp[a-z]{2}_|[Tt][Oo][Kk][Ee][Nn]|_(?:[Pp][Aa][Ss][Ss]|[Kk][Ee][Yy])|[Pp](?:[Aa][Ss][Ss](?:[Ww]|[Pp][Hh])|[Ww][Dd])|p(?:k_|ypi-)|[Kk][Ee](?:[Nn][Nn][Ww]|[Yy][ \t]?[:=])|key-|[Cc][Rr][Ee][Dd][Ee][Nn][Tt]|[Bb][Ee][Aa][Rr][Ee][Rr]|r[k8]_|whsec_|g(?:h[pousr]_|ithub_pat|l[a-z]{2,5}-|sk_)|ya29|GOCSPX|x(?:ox|app|ai-)|hf_|n(?:pm_|vapi|tn_)|lin_api|dop_v1|eyJ|-----BEGIN|:\/\/[^\s/:@]{0,128}:)/;
 const there = new RegExp(pattern.source, 'y');
 
 /** The first three characters of every branch, each character as the set of those that may stand there. */

@@ -39,8 +39,9 @@ const prefixed: readonly RegExp[] = [
 const vendors = new RegExp(`(?<![A-Za-z0-9])(?:${prefixed.map(({ source }) => source).join('|')})(?![A-Za-z0-9])`, 'g');
 const pemBegin = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g;
 const pemEnd = /-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g;
-const pemBody = /[A-Za-z0-9+/=\s\\]{0,16384}/y;
-const inUrl = /(?<=[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/:@]{1,128}:)[^\s/]{1,256}(?=@)/gi;
+/** Armour's own lines, such as `Version: 2`, and the key's letters; a line may end with `\n` as two characters. */
+const pemBody = /(?:(?:\s|\\[rn]){0,8}[A-Za-z][A-Za-z-]{0,31}: [^\n\\]{0,256}(?:\n|(?:\\r)?\\n)){0,8}[A-Za-z0-9+/=\s\\]{0,16384}/y;
+const inUrl = /(?<=[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/:@]{0,128}:)[^\s/]{1,256}(?=@)/gi;
 
 /** A word that announces a secret, at most a few words, `:` or `=` or "is", perhaps a quote, and the secret. */
 const named = /(?<![A-Za-z])(?:api[ _-]?key|(?:access|secret|private|auth|refresh|bearer|client|signing|encryption|account|session|webhook)[ _-]?(?:key|token|secret)|secret|token|passw(?:or)?d|passphrase|pwd|passwort|kennwort|credentials?|bearer|authorization|[a-z0-9]{1,24}_(?:key|pass))(?:["'`]?[ \t]{0,3}(?:[:=]|:=|=>|\bis\b)[ \t]{0,3}(?:Bearer|Basic|Token)?[ \t]{0,2}|[ \t]{1,2})["'`]?([^\s"'`,;<>(){}[\]]{6,512})/gi;

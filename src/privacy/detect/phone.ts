@@ -4,9 +4,10 @@
  * such as "phone". What is a date, a time, an IP address, a version, an amount or a social security number is left alone.
  */
 import type { Detector, Found } from './detector.ts';
+import { plainSeparators } from './separators.ts';
 
-const candidate = /(?<![\p{L}\p{N}_@#$€£¥+])(?<!\p{N}[-.,:/])(?:\+|00)?(?:\(\+?\d{1,5}\)|\d)(?:[ \u00A0]?[-./·][ \u00A0]?|[ \u00A0]{0,2})(?:\(?\d{1,6}\)?(?:[ \u00A0]?[-./·][ \u00A0]?|[ \u00A0]{0,2})?){1,8}(?:(?:[ ]?(?:x|ext\.?|extension|#)[ ]?)\d{1,6})?/giu;
-const callWord = /(?:phone|mobile|cell|fax|tel|call|dial|ring|text|sms|whatsapp|messages?|contact|reach|number|desk|office|landline|hotline|handy|telefon|téléphone|teléfono|rückruf)[^\p{L}\p{N}]{0,3}(?:(?:me|us|him|her|them|no|nr|number|is|at|on|back|the|my|our|your|his|was|num|to|a|under)[^\p{L}\p{N}]{1,3}){0,5}$/iu;
+const candidate = /(?<![\p{L}\p{N}_@#$€£¥+])(?<!\p{N}[-.:/])(?:\+|00)?(?:\(\+?\d{1,5}\)|\d)(?: ?[-./·] ?| {0,2})(?:\(?\d{1,6}\)?(?: ?[-./·] ?| {0,2})?){1,8}(?:(?:[ ]?(?:x|ext\.?|extension|#)[ ]?)\d{1,6})?/giu;
+const callWord = /(?:phone|mobile|fax|(?<!\p{L})(?:cell|tel|call|dial|ring|text|sms)|whatsapp|messages?|answering|contact|reach|number|desk|office|landline|hotline|handy|telefon|téléphone|teléfono|rückruf)[^\p{L}\p{N}]{0,3}(?:(?:me|us|him|her|them|no|nr|number|is|at|on|back|the|my|our|your|his|was|num|to|a|under)[^\p{L}\p{N}]{1,3}){0,5}$/iu;
 /** Numbers that are called numbers, but not to call. */
 const otherWord = /(?:licen[cs]e|account|order|invoice|serial|ticket|case|reference|customer|policy|passport|tracking|card|security|page|part|model|room|version|id)[ -](?:number|no\.?|nr\.?)[^\p{L}\p{N}]{0,3}(?:(?:is|was)[^\p{L}\p{N}]{1,3})?$/iu;
 
@@ -22,6 +23,10 @@ const others: readonly RegExp[] = [
   /^97[89][- ]?\d/, // ISBN
   /^(?:\d{4}[- ]){3}\d{4}$/, // card
 ];
+/** Signs of a range or a difference rather than of groups. */
+const dash = /[\u2013-\u2015\u2212]/;
+/** Grouped as nothing else is: with an area code in parentheses or one that begins with 0, or as in North America. */
+const plainlyGrouped = /^(?:\(\d{2,5}\) ?\d.*|(?:1[-. ])?\d{3}[-. ]\d{3}[-. ]\d{4}|0[1-9]\d{1,4}[-/ ]\d[\d -]{5,})$/;
 
 /** Finds telephone numbers. */
 export const phone: Detector = {
@@ -30,17 +35,20 @@ export const phone: Detector = {
   hint: /\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d[^\p{L}\n,;:]{0,3}\d/u,
   find: (text) => {
     const found: Found[] = [];
-    for (const match of text.matchAll(candidate)) {
+    const plain = plainSeparators(text);
+    for (const match of plain.matchAll(candidate)) {
       const value = match[0].replace(/[^\d]+$/, '');
-      const end = match.index + value.length;
-      if (/[\p{L}\p{N}_%$€£¥@]/u.test(text[end] ?? '') || /^[-:/]\d/.test(text.slice(end, end + 2))) continue;
-      if (isPhone(value, text.slice(Math.max(0, match.index - 48), match.index))) found.push({ kind: 'phone', start: match.index, end });
+      const start = match.index;
+      const end = start + value.length;
+      if (/[\p{L}\p{N}_%$€£¥@]/u.test(plain[end] ?? '') || /^[-:/]\d/.test(plain.slice(end, end + 2))) continue;
+      if (isPhone(value, plain.slice(Math.max(0, start - 48), start), dash.test(text.slice(start, end)))) found.push({ kind: 'phone', start, end });
     }
     return found;
   },
 };
 
-function isPhone(value: string, before: string): boolean {
+/** @param dashed whether dashes stand for hyphens in it */
+function isPhone(value: string, before: string, dashed: boolean): boolean {
   const number = value.replace(/[ ]?(?:x|ext\.?|extension|#)[ ]?\d{1,6}$/i, '');
   const digits = number.replace(/\D/g, '');
   if (digits.length < 7 || digits.length > 15 || /^(\d)\1+$/.test(digits)) return false;
@@ -49,14 +57,17 @@ function isPhone(value: string, before: string): boolean {
   const called = callWord.test(before) && !otherWord.test(before);
   if (others.some((other) => other.test(number))) return called && !/^\d{3}-\d{2}-\d{4}$|^\d{1,3}(?:\.\d{1,3}){3}$|^(?:\d{4}[- ]){3}\d{4}$/.test(number);
   if (/^\d+$/.test(number)) return called || (/^00[1-9]/.test(number) && digits.length >= 11);
-  return called || looksGrouped(number, digits.length);
+  if (called) return true;
+  // After `12,` three digits are rather thousands.
+  if ((dashed || (/^\d{3}(?!\d)/.test(number) && /\p{N},$/u.test(before))) && !plainlyGrouped.test(number)) return false;
+  return looksGrouped(number, digits.length);
 }
 
 /** Groups of two to five digits with few signs between them, as numbers to call are written. */
 function looksGrouped(number: string, digits: number): boolean {
   if (/^\(\d{2,5}\) ?\d/.test(number)) return true;
   const groups = number.split(/\D+/).filter((group) => group !== '');
-  const signs = new Set(number.replace(/[\d()]/g, '').replaceAll('\u00A0', ' '));
+  const signs = new Set(number.replace(/[\d()]/g, ''));
   if (signs.size > 2 || groups.some((group) => group.length > 7)) return false;
   if (signs.has('/') && !number.startsWith('0')) return false;
   if (groups.length < 2 || groups.length > 6 || digits < 7) return false;

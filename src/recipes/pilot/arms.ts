@@ -2,8 +2,9 @@
  * What the pilot chooses between: a recipe, its knobs, and the members that it may use. Arms are made of the team that the
  * policy has left, so none of them can reach a member that was cut away.
  */
-import type { Sampling } from '../../exchange.ts';
+import type { Prompt, Sampling } from '../../exchange.ts';
 import { Team, type AnyMember } from '../../models/team.ts';
+import { promptUsdMax } from '../prompt-size.ts';
 
 /** One way to answer. */
 export interface Arm {
@@ -44,14 +45,15 @@ export function membersOf({ recipe, team }: Arm): readonly AnyMember[] {
 const callsMax: Readonly<Record<string, number>> = { cascade: 5 };
 
 /**
- * Dollars that an arm can cost at most; Infinity where a member in the cloud has no price.
- * @param promptTokens an upper bound
+ * Dollars that an arm can cost at most; Infinity where a member in the cloud has no price, or an attachment no bound.
+ * @param promptTokens an upper bound without attachments
  */
-export function worstCostUsd(arm: Arm, promptTokens: number, { tokensMax = 4_096 }: Sampling): number {
-  return membersOf(arm).reduce((sum, { price, model }) => {
+export function worstCostUsd(arm: Arm, prompt: Prompt<string>, promptTokens: number, { tokensMax = 4_096 }: Sampling): number {
+  return membersOf(arm).reduce((sum, member) => {
+    const { price, model } = member;
     if (price === undefined) return sum + (model.place === 'cloud' ? Infinity : 0);
     const calls = model.place === 'cloud' ? 1 : (callsMax[arm.recipe] ?? 1);
-    return sum + (calls * (promptTokens * price.inputUsdPerMillionTokens + tokensMax * price.outputUsdPerMillionTokens)) / 1e6;
+    return sum + calls * (promptUsdMax(member, price, prompt, promptTokens) + (tokensMax * price.outputUsdPerMillionTokens) / 1e6);
   }, 0);
 }
 

@@ -2,11 +2,12 @@
  * List prices of well-known cloud models, in dollars a million tokens, each with the public document it was read in.
  *
  * A list price is not a bill: makers change prices, grant discounts, and add tiers for long prompts or fast service. The
- * configuration's `price` of a member always wins. A model that is not here has no price: its calls are marked
- * `priceKnown: false`, never counted as free. Models whose price depends on the prompt's length or the hour are left out,
+ * configuration's `price` of a member always wins. A member gets its list price when it is made (`load.ts`), so that limits, steering and
+ * the meter see the same one. A model in the cloud that is not here has no price: its calls are marked `priceKnown: false`, never
+ * counted as free, and refused where dollars are limited. Models whose price depends on the prompt's length or the hour are left out,
  * since one number would be wrong.
  */
-import type { Price } from '../models/team.ts';
+import type { Price } from './team.ts';
 
 /** A model's list price. */
 export interface ListPrice extends Price {
@@ -52,11 +53,11 @@ export const listPrices: readonly ListPrice[] = [
 ];
 
 /**
- * Finds a model's price. A provider before a slash and a date or `latest` at the end do not matter:
+ * A model's list price. A provider before a slash and a date or `latest` at the end do not matter:
  * `openai/gpt-4.1-mini-2025-04-14` is `gpt-4.1-mini`.
  */
-export function priceOf(modelName: string, prices: readonly ListPrice[] = listPrices): ListPrice | undefined {
+export function listPriceOf(modelName: string): ListPrice | undefined {
   const name = modelName.toLowerCase();
   const bare = name.slice(name.lastIndexOf('/') + 1).replace(/-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, '');
-  return prices.find(({ model }) => model === name) ?? prices.find(({ model }) => model === bare);
+  return listPrices.find(({ model }) => model === name) ?? listPrices.find(({ model }) => model === bare);
 }
