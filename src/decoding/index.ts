@@ -12,6 +12,6 @@ export { DraftLength, draftDefaults, type DraftSettings } from './draft-length.t
 export { generate } from './generate.ts';
 export { score, type ScoreArgs, type ScoreEvent } from './score.ts';
 export { speculate, type SpeculateArgs } from './speculate.ts';
-export { checkGbnf } from './gbnf.ts';
+export { checkGbnf, GrammarConstraint } from './grammar/constraint.ts';
 export { jsonGrammar, schemaGrammar, SchemaGrammar, literal, quoted } from './json-schema.ts';
 export { programs, type ProgramName } from './programs.ts';

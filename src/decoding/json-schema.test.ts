@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ajv2020 as Ajv } from 'ajv/dist/2020.js';
 import { seededRandom } from '../system/random.ts';
-import { checkGbnf } from './gbnf.ts';
+import { checkGbnf } from './grammar/constraint.ts';
 import { integerRange } from './integer-range.ts';
 import { jsonGrammar, schemaGrammar } from './json-schema.ts';
 import { GrammarWriter } from '../../test/engine/grammar-writer.ts';
@@ -21,6 +21,11 @@ const schemas: Readonly<Record<string, Record<string, unknown>>> = {
   tuple: { type: 'array', prefixItems: [{ type: 'integer' }, { type: 'boolean' }], items: false, minItems: 2, maxItems: 2 },
   either: { oneOf: [{ type: 'object', properties: { kind: { const: 'a' }, x: { type: 'integer' } }, required: ['kind', 'x'] }, { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] }] },
   nested: { allOf: [{ type: 'object', properties: { list: { type: 'array', items: { type: 'array', items: { type: 'integer', minimum: 1, maximum: 31 }, maxItems: 2 }, maxItems: 2 } }, required: ['list'] }] },
+  'values under other keywords': { type: 'array', items: { anyOf: [{ enum: [1, 5, 20, 'x'], minimum: 10 }, { type: 'string', enum: ['a', 'abc', 5], minLength: 2 }, { type: 'number', const: 2 }, { enum: ['a', 'a', 'b'], const: 'b' }] }, maxItems: 4 },
+  'types beside alternatives': { $defs: { text: { type: 'string', maxLength: 3 } }, type: 'array', items: { type: ['string', 'integer'], anyOf: [{ type: 'number', minimum: 5 }, { $ref: '#/$defs/text' }, true, { type: 'null' }, { enum: [null, 'a', 7] }, { type: ['boolean', 'integer'] }] }, maxItems: 6 },
+  'alternatives told apart': { $defs: { a: { type: 'object', properties: { kind: { const: 'a' } }, required: ['kind'] } }, type: 'array', items: { oneOf: [{ $ref: '#/$defs/a' }, { type: 'object', properties: { kind: { enum: ['b', 'c'] } }, required: ['kind'] }, { type: 'null' }, { const: 1 }, { enum: ['x', 2] }, { type: 'boolean' }] }, maxItems: 4 },
+  'open bounds': { type: 'array', items: { anyOf: [{ type: 'number', exclusiveMaximum: -2 }, { type: 'number', exclusiveMinimum: -3, exclusiveMaximum: -1 }, { type: 'number', exclusiveMinimum: 5, exclusiveMaximum: 6 }, { type: 'number', exclusiveMaximum: 100000, minimum: 99999 }, { type: 'number', exclusiveMinimum: 123456, maximum: 123458 }, { type: 'number', exclusiveMinimum: 999, exclusiveMaximum: 1000.5 }] }, maxItems: 8 },
+  'paths with escapes': { $defs: { 'a/b c': { type: 'integer', minimum: 1, maximum: 3 } }, type: 'array', items: { anyOf: [{ $ref: '#/$defs/a~1b%20c' }, { $ref: '#/$defs/a~1b c', description: 'beside it' }] }, maxItems: 3 },
   'long text': { type: 'string', maxLength: 2000 },
 };
 
@@ -78,14 +83,51 @@ test('what cannot be enforced is refused by its path', () => {
     [{ type: 'string', minLength: 5000 }, 'schema'],
     [{ type: 'object', properties: {}, required: ['a'] }, 'schema.required'],
     [{ enum: [] }, 'schema.enum'],
+    [{ enum: 'abc' }, 'schema.enum'],
+    [{ enum: [1, 2], minimum: 3 }, 'schema.enum'],
+    [{ enum: [1, 2], const: 3 }, 'schema.const'],
+    [{ type: 'string', const: 5 }, 'schema.const'],
+    [{ const: 'abc', maxLength: 2 }, 'schema.const'],
+    [{ enum: [{ a: 1 }], properties: { a: { type: 'string' } } }, 'schema.properties'],
+    [{ enum: ['a'], anyOf: [{ type: 'integer' }] }, 'schema.anyOf'],
+    [{ $defs: { n: { type: 'integer' } }, type: 'object', properties: { a: { $ref: '#/$defs/n', minimum: 1000 } } }, 'schema.properties.a.minimum'],
+    [{ $ref: '#number', $defs: { n: { $anchor: 'number', type: 'integer' } } }, 'schema.$ref'],
+    [{ properties: { a: { $ref: '#/%' } } }, 'schema.properties.a.$ref'],
+    [{ $ref: 5 }, 'schema.$ref'],
+    [{ oneOf: [{ const: 1 }, { type: 'integer' }] }, 'schema.oneOf'],
+    [{ oneOf: [{ enum: [1, 2] }, { enum: [2, 3] }] }, 'schema.oneOf'],
+    [{ oneOf: [{ type: 'object' }, { $ref: '#/$defs/o' }], $defs: { o: { type: 'object' } } }, 'schema.oneOf'],
+    [{ type: 'boolean', anyOf: [{ type: 'integer' }, { type: 'string' }] }, 'schema.type'],
+    [{ type: 'string', anyOf: [{ anyOf: [{ type: 'string' }, { type: 'integer' }] }] }, 'schema.type'],
+    [{ type: 'object', properties: { a: true }, required: ['toString'] }, 'schema.required'],
+    [{ type: 'string', format: 'constructor' }, 'schema.format'],
     [{ type: 'integer', minimum: 3, maximum: 2 }, 'schema'],
   ];
   for (const [schema, param] of refused) assert.throws(() => schemaGrammar(schema), { code: 'schema_unsupported', param }, JSON.stringify(schema));
 });
 
 test('grammars with mistakes are refused, good ones pass', () => {
-  for (const good of ['root ::= "a" | "b"*', 'root ::= (\n"a"\n| [^x-z\\]] )+ # comment\nother ::= .', 'root ::= item{2,3}\nitem ::= "\\x41" | "\\u00e9"', 'root ::= | "x"']) checkGbnf(good);
-  for (const bad of ['', 'start ::= "a"', 'root ::= "a', 'root ::= [a', 'root ::= []', 'root ::= (', 'root ::= "a")', 'root ::= x', 'root ::= "a"{3,2}', 'root ::= "a"{9999}', 'root ::= *', 'root ::= ""*', 'root ::= "\\q"', 'root ::= ("a"{0,900} "b"{0,900} "c"{0,900}){0,900}', 'root := "a"', 'root ::= "a"\0', 'root ::= "a"{99999999999}', `root ::= ${'('.repeat(300)}"a"${')'.repeat(300)}`, `root ::= ${'"a"{0,2000} '.repeat(40)}`]) {
+  for (const good of ['root ::= "a" | "b"*', 'root ::= (\n"a"\n| [^x-z\\]] )+ # comment\nother ::= .', 'root ::= item{2,3}\nitem ::= "\\x41" | "\\u00e9"', 'root ::= | "x"', 'root ::= ("a"{0,900} "b"{0,900}){0,900}']) checkGbnf(good);
+  for (const bad of ['', 'start ::= "a"', 'root ::= "a', 'root ::= [a', 'root ::= []', 'root ::= (', 'root ::= "a")', 'root ::= x', 'root ::= "a"{3,2}', 'root ::= "a"{9999}', 'root ::= *', 'root ::= ""*', 'root ::= "\\q"', 'root ::= "\\uD83D"', 'root ::= [z-a]', 'root := "a"', 'root ::= "a"\0', 'root ::= "a"{99999999999}', `root ::= ${'('.repeat(300)}"a"${')'.repeat(300)}`, `root ::= ${'"a"{0,2000} '.repeat(40)}`]) {
     assert.throws(() => checkGbnf(bad), { code: 'schema_unsupported' }, bad.slice(0, 40));
   }
+});
+
+test('long lists of values and alternatives take no time', () => {
+  const many = Array.from({ length: 20_000 }, (_, n) => n);
+  const began = performance.now();
+  checkGbnf(schemaGrammar({ enum: many.slice(0, 5000).map((n) => `item ${n}`), maxLength: 9 }));
+  assert.throws(() => schemaGrammar({ oneOf: [...many.map((n) => ({ const: n })), { type: 'object' }, { type: 'object' }] }), { code: 'schema_unsupported' });
+  assert.throws(() => schemaGrammar({ oneOf: many.map(() => ({ type: 'object', properties: { a: { const: 1 } }, required: ['a'] })) }), { code: 'schema_unsupported' });
+  schemaGrammar({ type: 'object', properties: Object.fromEntries(many.slice(0, 3000).map((n) => [`p${n}`, { type: 'string', maxLength: n % 50 }])) });
+  assert.ok(performance.now() - began < 4000, 'quadratic ways take tens of seconds');
+});
+
+test('alternatives that refer to each other many times over take no time', () => {
+  const defs = (key: string): Record<string, unknown> => Object.fromEntries(Array.from({ length: 28 }, (_, n) => [`d${n}`, n === 27 ? { type: 'string' } : { [key]: [1, 2, 3].map(() => ({ $ref: `#/$defs/d${n + 1}` })) }]));
+  const gbnf = schemaGrammar({ $defs: defs('anyOf'), type: 'string', anyOf: [{ $ref: '#/$defs/d0' }] });
+  checkGbnf(gbnf);
+  assert.ok(gbnf.length < 4000);
+  assert.throws(() => schemaGrammar({ $defs: defs('oneOf'), $ref: '#/$defs/d0' }), { code: 'schema_unsupported' });
+  assert.throws(() => checkGbnf(schemaGrammar({ $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' })), { code: 'schema_unsupported' });
 });

@@ -7,7 +7,10 @@
  */
 import type { JsonSchema } from '../exchange.ts';
 import { fail } from '../errors.ts';
+import { decimalRange, type Bounds } from './decimal-range.ts';
 import { integerRange } from './integer-range.ts';
+import { formats, primitives } from './json-rules.ts';
+import { areApart, commonTypes, holds, impliedType, typesOf, valueKeywords, valuesOf } from './schema-values.ts';
 
 /** Keywords that say nothing about validity. */
 const annotations = new Set(['title', 'description', 'default', 'examples', 'example', '$schema', '$id', '$comment', '$anchor', 'deprecated', 'readOnly', 'writeOnly', '$defs', 'definitions', 'contentMediaType', 'contentEncoding', 'nullable']);
@@ -18,36 +21,6 @@ const enforced = new Set(['type', 'enum', 'const', 'properties', 'required', 'ad
 /** Repetitions that the grammar engine takes. */
 const repetitionsMax = 2000;
 const depthMax = 64;
-
-const primitives: Readonly<Record<string, string>> = {
-  space: '( " " | "\\n" " "{0,8} )?',
-  hex: '[0-9a-fA-F]',
-  char: '[^"\\\\\\x7F\\x00-\\x1F] | "\\\\" ( ["\\\\/bfnrt] | "u" ( [0-9a-cefA-CEF] hex | [dD] [0-7] ) hex hex )',
-  string: '"\\"" char* "\\""',
-  integer: '"-"? ( "0" | [1-9] [0-9]{0,14} )',
-  number: 'integer ( "." [0-9]{1,15} )? ( [eE] [-+]? [0-9]{1,2} )?',
-  boolean: '"true" | "false"',
-  null: '"null"',
-  value: 'string | number | boolean | null | object | array',
-  object: '"{" space ( string ":" space value ( "," space string ":" space value )* space )? "}"',
-  array: '"[" space ( value ( "," space value )* space )? "]"',
-  digit: '[0-9]',
-  date: 'digit{4} "-" ( "0" [1-9] | "1" [0-2] ) "-" ( "0" [1-9] | "1" digit | "2" [0-8] )',
-  clock: '( [01] digit | "2" [0-3] ) ":" [0-5] digit ":" [0-5] digit ( "." digit{1,6} )? ( "Z" | [-+] ( [01] digit | "2" [0-3] ) ":" [0-5] digit )',
-  octet: '"25" [0-5] | "2" [0-4] digit | "1" digit digit | [1-9] digit | digit',
-};
-
-/** Text formats, by their rule inside the quotes. Dates leave out the 29th to 31st, which not every month has. */
-const formats: Readonly<Record<string, string>> = {
-  date: 'date',
-  time: 'clock',
-  'date-time': 'date "T" clock',
-  uuid: 'hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}',
-  ipv4: 'octet "." octet "." octet "." octet',
-  email: '[a-z0-9] [a-z0-9._-]{0,30} "@" ( [a-z0-9] [a-z0-9-]{0,20} "." ){1,3} [a-z]{2,8}',
-  hostname: '( [a-z0-9] [a-z0-9-]{0,20} "." ){0,3} [a-z0-9]{1,20}',
-  duration: '"P" ( digit{1,4} "D" | "T" digit{1,4} [HMS] )',
-};
 
 /** GBNF of any JSON object. */
 export function jsonGrammar(): string {
@@ -64,7 +37,10 @@ export function schemaGrammar(schema: JsonSchema): string {
 /** A grammar under construction: rules from one or several schemas. */
 export class SchemaGrammar {
   readonly #rules = new Map<string, string>();
+  /** Names of rules that were made for an expression. */
+  readonly #names = new Map<string, string>();
   readonly #references = new Map<string, string>();
+  readonly #typesOf = new Map<JsonSchema, readonly string[] | undefined>();
   readonly #root: JsonSchema;
   readonly #prefix: string;
 
@@ -105,11 +81,9 @@ export class SchemaGrammar {
     for (const key of Object.keys(schema)) {
       if (!enforced.has(key) && !annotations.has(key) && !key.startsWith('x-')) refuse(`${path}.${key}`, 'cannot be enforced');
     }
-    if (schema['$ref'] !== undefined) return this.#reference(schema['$ref'], path, depth);
-    if (schema['const'] !== undefined) return this.#add(literal(schema['const']));
-    if (schema['enum'] !== undefined) return this.#enum(schema, path);
-    const either = schema['anyOf'] ?? schema['oneOf'];
-    if (either !== undefined) return this.#either(schema, either, path, depth);
+    if (schema['$ref'] !== undefined) return this.#reference(schema, path, depth);
+    if (schema['const'] !== undefined || schema['enum'] !== undefined) return this.#named(schema, path);
+    if (schema['anyOf'] !== undefined || schema['oneOf'] !== undefined) return this.#either(schema, path, depth);
     if (schema['allOf'] !== undefined) return this.#all(schema, path, depth);
     const type = schema['type'] ?? impliedType(schema);
     if (Array.isArray(type)) return this.#add(type.map((one: unknown) => this.#typed({ ...schema, type: one }, one, path, depth)).join(' | '));
@@ -137,7 +111,7 @@ export class SchemaGrammar {
     const least = count(schema, 'minLength', path) ?? 0;
     const most = count(schema, 'maxLength', path);
     if (format !== undefined) {
-      const inside = formats[String(format)];
+      const inside = Object.hasOwn(formats, String(format)) ? formats[String(format)] : undefined;
       if (inside === undefined) refuse(`${path}.format`, `is ${JSON.stringify(format)}, which cannot be enforced`);
       if (least > 0 || most !== undefined) refuse(`${path}.format`, 'cannot be combined with a length');
       return this.#add(`"\\"" ${this.#using(inside)} "\\""`);
@@ -152,32 +126,17 @@ export class SchemaGrammar {
     return this.#add(integerRange(Math.ceil(least), Math.floor(most)) ?? refuse(path, 'allows no integer'));
   }
 
-  /** A bounded number: whole numbers within the bounds, with a fraction where that cannot leave them. */
   #number(schema: JsonSchema, path: string): string {
-    const { least, most, leastOpen, mostOpen } = bounds(schema, path);
-    if (least === -Infinity && most === Infinity) return this.use('number');
-    const fraction = '( "." [0-9]{1,15} )?';
-    const low = Math.ceil(least);
-    const high = Math.floor(most);
-    const parts: string[] = [];
-    // n.f lies in [n, n + 1) for n from 0 on, and in (n - 1, n] below
-    const open = leastOpen && low === least && low >= 0;
-    if (open && low + 1 <= high) parts.push(`"${low}." [0-9]{0,14} [1-9]`);
-    const up = integerRange(Math.max(0, open ? low + 1 : low), most === Infinity ? Infinity : high - 1);
-    if (up !== undefined) parts.push(`( ${up} ) ${fraction}`);
-    const down = integerRange(least === -Infinity ? -Infinity : low + 1, Math.min(-1, high));
-    if (down !== undefined) parts.push(`( ${down} ) ${fraction}`);
-    const whole = integerRange(low === least && leastOpen ? low + 1 : low, high === most && mostOpen ? high - 1 : high);
-    if (whole !== undefined) parts.push(whole);
-    if (parts.length === 0) refuse(path, 'has bounds too close to be enforced');
-    return this.#add(parts.map((part) => `( ${part} )`).join(' | '));
+    const range = bounds(schema, path);
+    if (range.least === -Infinity && range.most === Infinity) return this.use('number');
+    return this.#add(decimalRange(range) ?? refuse(path, 'has bounds too close to be enforced'));
   }
 
   #object(schema: JsonSchema, path: string, depth: number): string {
     const properties = record(schema['properties'] ?? {}, `${path}.properties`);
     const required = list(schema['required'] ?? [], `${path}.required`);
     const rest = schema['additionalProperties'];
-    for (const name of required) if (!(String(name) in properties)) refuse(`${path}.required`, `names "${String(name)}", which is not in properties`);
+    for (const name of required) if (!Object.hasOwn(properties, String(name))) refuse(`${path}.required`, `names "${String(name)}", which is not in properties`);
     const names = Object.keys(properties);
     if (names.length === 0) {
       if (rest === false) return this.#add('"{" "}"');
@@ -221,20 +180,66 @@ export class SchemaGrammar {
     return this.#add(`"[" space ${least === 0 ? `( ${more} )?` : more} "]"`);
   }
 
-  #enum(schema: JsonSchema, path: string): string {
-    const values = list(schema['enum'], `${path}.enum`).filter((value) => schema['type'] === undefined || typesOf(value).some((type) => [schema['type']].flat().includes(type)));
-    if (values.length === 0) refuse(`${path}.enum`, 'allows no value');
-    return this.#add(values.map(literal).join(' | '));
+  /** The values that the schema names, as far as its other keywords allow them. */
+  #named(schema: JsonSchema, path: string): string {
+    const key = schema['const'] === undefined ? 'enum' : 'const';
+    const beside = Object.keys(schema).find((other) => enforced.has(other) && !valueKeywords.has(other));
+    if (beside !== undefined) refuse(`${path}.${beside}`, `cannot be combined with ${key}`);
+    if (schema['enum'] !== undefined) list(schema['enum'], `${path}.enum`);
+    const values = (valuesOf(schema) ?? []).filter((value) => holds(schema, value));
+    if (values.length === 0) refuse(`${path}.${key}`, 'allows no value');
+    return this.#add([...new Set(values.map(literal))].join(' | '));
   }
 
-  #either(schema: JsonSchema, either: unknown, path: string, depth: number): string {
+  #either(schema: JsonSchema, path: string, depth: number): string {
     const key = schema['anyOf'] === undefined ? 'oneOf' : 'anyOf';
-    const beside = Object.keys(schema).filter((other) => enforced.has(other) && other !== key && other !== 'type');
-    if (beside.length > 0) refuse(`${path}.${beside[0]}`, `cannot be combined with ${key}`);
-    const options = list(either, `${path}.${key}`);
+    const beside = Object.keys(schema).find((other) => enforced.has(other) && other !== key && other !== 'type');
+    if (beside !== undefined) refuse(`${path}.${beside}`, `cannot be combined with ${key}`);
+    const options = list(schema[key], `${path}.${key}`);
     if (options.length === 0) refuse(`${path}.${key}`, 'has no alternatives');
-    if (key === 'oneOf' && !apart(options)) refuse(`${path}.oneOf`, 'has alternatives that may overlap; use anyOf, or tell them apart by type or a constant property');
-    return this.#add(options.map((option, n) => this.rule(option, `${path}.${key}[${n}]`, depth + 1)).join(' | '));
+    if (key === 'oneOf' && !areApart(options.map((option) => this.#resolved(option)), (option) => this.#types(option))) refuse(`${path}.oneOf`, 'has alternatives that may overlap; use anyOf, or tell them apart by type or a constant property');
+    const types = schema['type'] === undefined ? undefined : ([schema['type']].flat() as string[]);
+    const rules = new Set<string>();
+    options.forEach((option, n) => {
+      const narrowed = types === undefined ? option : this.#narrowed(option, types, `${path}.type`);
+      if (narrowed !== undefined) rules.add(this.rule(narrowed, `${path}.${key}[${n}]`, depth + 1));
+    });
+    if (rules.size === 0) refuse(`${path}.type`, `excludes every alternative of ${key}`);
+    return this.#add([...rules].join(' | '));
+  }
+
+  /** An alternative, of these types only; nothing when it has others only. @param path of the types */
+  #narrowed(option: unknown, types: readonly string[], path: string): unknown {
+    const own = this.#types(option);
+    const common = own === undefined ? [...types] : commonTypes(own, types);
+    if (own !== undefined && common.join() === own.join()) return option;
+    if (common.length === 0) return undefined;
+    const schema = schemaOf(option);
+    if (['$ref', 'anyOf', 'oneOf', 'allOf'].some((key) => schema[key] !== undefined)) refuse(path, 'cannot be combined with alternatives that refer to others');
+    return { ...schema, type: common };
+  }
+
+  /** Types of what a schema allows; undefined when it could be any. */
+  #types(option: unknown, depth = 0): readonly string[] | undefined {
+    const schema = this.#resolved(option);
+    if (!this.#typesOf.has(schema)) {
+      this.#typesOf.set(schema, undefined); // of one that holds itself, as long as that is not known
+      if (depth <= depthMax) this.#typesOf.set(schema, this.#foundTypes(schema, depth));
+    }
+    return this.#typesOf.get(schema);
+  }
+
+  #foundTypes(schema: JsonSchema, depth: number): readonly string[] | undefined {
+    const values = valuesOf(schema);
+    if (values !== undefined) return [...new Set(values.map((value) => typesOf(value)[0] as string))];
+    const parts = schema['anyOf'] ?? schema['oneOf'] ?? schema['allOf'];
+    if (Array.isArray(parts)) {
+      const all = parts.map((part) => this.#types(part, depth + 1));
+      return all.includes(undefined) ? undefined : [...new Set(all.flatMap((types) => types ?? []))];
+    }
+    const type = schema['type'] ?? impliedType(schema);
+    if (type === undefined) return undefined;
+    return schema['nullable'] === true && !Array.isArray(type) ? [String(type), 'null'] : [type].flat().map(String);
   }
 
   #all(schema: JsonSchema, path: string, depth: number): string {
@@ -244,21 +249,38 @@ export class SchemaGrammar {
     return this.rule(parts[0], `${path}.allOf[0]`, depth + 1);
   }
 
-  #reference(reference: unknown, path: string, depth: number): string {
-    if (typeof reference !== 'string' || !reference.startsWith('#')) refuse(`${path}.$ref`, 'does not point into the schema itself');
-    const known = this.#references.get(reference);
+  #reference(schema: JsonSchema, path: string, depth: number): string {
+    const beside = Object.keys(schema).find((other) => enforced.has(other) && other !== '$ref');
+    if (beside !== undefined) refuse(`${path}.${beside}`, 'cannot be combined with $ref');
+    const reference = schema['$ref'];
+    const known = this.#references.get(String(reference));
     if (known !== undefined) return known;
-    let target: unknown = this.#root;
-    for (const step of decodeURIComponent(reference.slice(1)).split('/').slice(1)) {
-      const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
-      target = typeof target === 'object' && target !== null && Object.hasOwn(target, key) ? (target as Record<string, unknown>)[key] : refuse(`${path}.$ref`, 'points at nothing');
-    }
+    const target = this.#target(reference) ?? refuse(`${path}.$ref`, 'does not point at a place in the schema itself, by a path that begins with "#/"');
     const name = `${this.#prefix}ref-${this.#references.size}`;
-    this.#references.set(reference, name);
-    const body = this.rule(target, reference, depth + 1);
+    this.#references.set(String(reference), name);
+    const body = this.rule(target, String(reference), depth + 1);
     if (body === name) refuse(`${path}.$ref`, 'points at itself');
     this.#rules.set(name, body);
     return name;
+  }
+
+  /** What a reference points at, if it is a path in the schema. */
+  #target(reference: unknown): unknown {
+    if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) return undefined;
+    let target: unknown = this.#root;
+    for (const step of reference.split('/').slice(1)) {
+      const key = decoded(step).replaceAll('~1', '/').replaceAll('~0', '~');
+      if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) return undefined;
+      target = (target as Record<string, unknown>)[key];
+    }
+    return target;
+  }
+
+  /** A schema without the references that lead to it. */
+  #resolved(option: unknown): JsonSchema {
+    let schema = schemaOf(option);
+    for (let n = 0; n < depthMax && schema['$ref'] !== undefined; n++) schema = schemaOf(this.#target(schema['$ref']));
+    return schema;
   }
 
   #using(expression: string): string {
@@ -267,9 +289,11 @@ export class SchemaGrammar {
   }
 
   #add(body: string): string {
-    for (const [name, known] of this.#rules) if (known === body) return name;
+    const known = this.#names.get(body);
+    if (known !== undefined) return known;
     const name = `${this.#prefix}r${this.#rules.size}`;
     this.#rules.set(name, body);
+    this.#names.set(body, name);
     return name;
   }
 }
@@ -301,7 +325,7 @@ function count(schema: JsonSchema, key: string, path: string): number | undefine
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : refuse(`${path}.${key}`, 'is not a count');
 }
 
-function bounds(schema: JsonSchema, path: string): { least: number; most: number; leastOpen: boolean; mostOpen: boolean } {
+function bounds(schema: JsonSchema, path: string): Bounds {
   const read = (key: string): number | undefined => {
     const value = schema[key];
     if (value === undefined) return undefined;
@@ -313,36 +337,17 @@ function bounds(schema: JsonSchema, path: string): { least: number; most: number
   return { least: Math.max(minimum, next(above, 1)), most: Math.min(maximum, next(below, -1)), leastOpen: above >= minimum && above > -Infinity, mostOpen: below <= maximum && below < Infinity };
 }
 
-function impliedType(schema: JsonSchema): string | undefined {
-  if ('properties' in schema || 'required' in schema || 'additionalProperties' in schema) return 'object';
-  if ('items' in schema || 'prefixItems' in schema || 'minItems' in schema || 'maxItems' in schema) return 'array';
-  if ('minLength' in schema || 'maxLength' in schema || 'pattern' in schema || 'format' in schema) return 'string';
-  if ('minimum' in schema || 'maximum' in schema || 'exclusiveMinimum' in schema || 'exclusiveMaximum' in schema) return 'number';
-  return undefined;
+function schemaOf(option: unknown): JsonSchema {
+  return typeof option === 'object' && option !== null && !Array.isArray(option) ? (option as JsonSchema) : {};
 }
 
-function typesOf(value: unknown): string[] {
-  if (value === null) return ['null'];
-  if (Array.isArray(value)) return ['array'];
-  if (typeof value === 'number') return Number.isInteger(value) ? ['integer', 'number'] : ['number'];
-  return [typeof value];
-}
-
-/** Whether no value can satisfy two of the alternatives: by their types, or by a required property with different constants. */
-function apart(options: readonly unknown[]): boolean {
-  const schemas = options.map((option) => (typeof option === 'object' && option !== null ? (option as JsonSchema) : {}));
-  const types = schemas.map((schema) => (schema['const'] !== undefined ? JSON.stringify(schema['const']) : typeof schema['type'] === 'string' ? schema['type'].replace('integer', 'number') : undefined));
-  if (types.every((type) => type !== undefined) && new Set(types).size === types.length) return true;
-  const names = Object.keys((schemas[0]?.['properties'] ?? {}) as object);
-  return names.some((name) => {
-    const constants = schemas.flatMap((schema) => {
-      const property = (schema['properties'] as Record<string, JsonSchema> | undefined)?.[name];
-      const required = Array.isArray(schema['required']) && schema['required'].includes(name);
-      const values = property?.['const'] === undefined ? property?.['enum'] : [property['const']];
-      return required && Array.isArray(values) ? values.map((value) => JSON.stringify(value)) : [undefined];
-    });
-    return constants.every((constant) => constant !== undefined) && new Set(constants).size === constants.length;
-  });
+/** A step of a path in a URL's fragment; as it stands where it cannot be decoded. */
+function decoded(step: string): string {
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step;
+  }
 }
 
 function record(value: unknown, path: string): Readonly<Record<string, unknown>> {

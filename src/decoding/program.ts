@@ -52,6 +52,8 @@ export interface Sequence {
   readonly role: string;
   /** Tokens held. */
   readonly length: number;
+  /** Tokens that it can hold. */
+  readonly lengthMax: number;
   /** Cuts back to the first `length` tokens; immediate. */
   rollback(length: number): void;
   /** A second sequence with the same tokens, sharing memory; immediate. @throws {TandemError} engine_out_of_memory */

@@ -36,6 +36,21 @@ test('greedy output is the target\'s, token for token, whatever is drafted', () 
   }
 });
 
+test('a draft model with a smaller context drafts while what is written fits, and then no more', () => {
+  const vocabulary = letters(27);
+  const target = irregular(27, 7, 8);
+  const args = { prompt: [1, 2, 3, 4], settings: greedy, tokensMax: 40, ignoreEnd: true };
+  const plain = drive(generate, args, { model: target }, { vocabulary });
+  for (const draft of [target, irregular(27, 8, 8)]) {
+    for (let context = 1; context <= 46; context++) {
+      const fast = drive(speculate, { ...args, draft: { confidenceMin: 0, tokensMax: 5 } }, { target, draft }, { vocabulary, contexts: { draft: context, target: 44 } });
+      assert.equal(text(fast.events), text(plain.events), `context of ${context}`);
+      const { draftedTokens = 0 } = finish(fast.events);
+      assert.equal(draftedTokens > 0, context >= args.prompt.length, `drafted ${draftedTokens} with a context of ${context}`);
+    }
+  }
+});
+
 test('a draft that is always right takes fewer target steps', () => {
   const target = irregular(27, 5, 12);
   const args = { prompt: [1, 2, 3], settings: greedy, tokensMax: 32, ignoreEnd: true, draft: { confidenceMin: 0, tokensMax: 7 } };

@@ -79,11 +79,12 @@ class Pair {
     this.#residual = new Residual(this.#vocabulary.size);
   }
 
-  /** Drafts tokens until it has enough or the draft model is unsure. */
+  /** Drafts tokens until it has enough or the draft model is unsure; none when what is written has outgrown the draft model's context. */
   *draft(): Steps {
     const drafted = this.#drafted;
     drafted.length = 0;
-    const wanted = Math.min(this.#length.begin(), this.#args.tokensMax - this.#answer.length - 1);
+    const room = this.#drafter.lengthMax - this.#tokens.length + 1; // the last one drafted is not read
+    const wanted = Math.min(this.#length.begin(), this.#args.tokensMax - this.#answer.length - 1, room);
     if (wanted <= 0) return;
     const { occurrences } = this.#answer;
     const constraint = this.#answer.constraint?.clone();

@@ -1,8 +1,9 @@
 /**
- * Stop texts in a stream: the answer ends before the first of them, wherever the stream is cut.
+ * Stop texts in a stream: the answer ends before the one that is complete first, wherever the stream is cut. Of several that are complete with
+ * the same character, the longest counts.
  *
  * Text that could still become a stop text is held back. Worked example, stop "END": the parts "abE", "N", "x" come out as
- * "ab", "", "ENx"; the parts "abE", "ND" as "ab" and the end.
+ * "ab", "", "ENx"; the parts "abE", "ND" as "ab" and the end. With the stops "abcd" and "bc", "abcd" gives "a".
  */
 
 /** Holds back what may be part of a stop text. */
@@ -31,15 +32,18 @@ export class StopFinder {
     if (this.#found) return '';
     if (this.#stops.length === 0) return text;
     const all = this.#held + text;
-    let end = -1;
+    let begin = -1;
+    let end = Infinity;
     for (const stop of this.#stops) {
       const at = all.indexOf(stop);
-      if (at >= 0 && (end < 0 || at < end)) end = at;
+      if (at < 0 || at + stop.length > end || (at + stop.length === end && at > begin)) continue;
+      begin = at;
+      end = at + stop.length;
     }
-    if (end >= 0) {
+    if (begin >= 0) {
       this.#found = true;
       this.#held = '';
-      return all.slice(0, end);
+      return all.slice(0, begin);
     }
     const kept = this.#partial(all);
     this.#held = all.slice(all.length - kept);

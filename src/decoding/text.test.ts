@@ -52,6 +52,26 @@ test('the answer ends before the first stop text, however the stream is cut', ()
   }
 });
 
+test('of several stop texts the one that is complete first ends the answer, over every way to cut the stream', () => {
+  const cases: readonly [readonly string[], string, string][] = [
+    [['abcd', 'bc'], 'abcd', 'a'], [['abcd', 'bc'], 'abd', 'abd'], [['bc', 'abc'], 'xabcd', 'x'], [['c', 'abc'], 'ababc', 'ab'], [['aa', 'aab'], 'xaab', 'x'], [['abx', 'b'], 'ab', 'a'], [['aba', 'bab'], 'cbabab', 'c'], [['ab', 'ba'], 'aab', 'a'],
+  ];
+  for (const [stops, text, expected] of cases) {
+    for (let cuts = 0; cuts < 2 ** (text.length - 1); cuts++) {
+      const finder = new StopFinder(stops);
+      let [out, piece] = ['', ''];
+      for (let at = 0; at < text.length; at++) {
+        piece += text[at];
+        if (at + 1 < text.length && ((cuts >> at) & 1) === 0) continue;
+        out += finder.push(piece);
+        piece = '';
+      }
+      if (!finder.found) out += finder.end();
+      assert.equal(out, expected, `${stops.join()} in ${text}, cut by ${cuts.toString(2)}`);
+    }
+  }
+});
+
 test('what only looked like a stop text comes out at the end', () => {
   const finder = new StopFinder(['abcd']);
   assert.equal(finder.push('xab'), 'x');

@@ -135,7 +135,7 @@ export interface Session {
   append(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
   /** Cuts the prefix back to its first `length` tokens. */
   rollback(length: number): Promise<void>;
-  /** A second session with the same prefix, sharing its memory until they differ. */
+  /** A second session with the same prefix, sharing its memory until they differ. It takes a place of the model like a request. @throws {TandemError} engine_out_of_memory when none is free */
   fork(): Promise<Session>;
   /** Frees the prefix. */
   close(): Promise<void>;

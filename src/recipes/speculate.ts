@@ -15,7 +15,7 @@ import { paired, type Recipe, type RecipeContext } from './recipe.ts';
 
 const knobs = z.strictObject({
   draftTokensMax: z.number().int().min(1).max(32).default(24).describe('Tokens drafted at most before each check, 1 to 32.'),
-  confidenceMin: z.number().min(0).max(1).default(0.6).describe('Draft no further where the draft model gives its likeliest token less probability, 0 to 1.'),
+  confidenceMin: z.number().min(0).max(1).default(0.6).describe('Draft only where the draft model gives its likeliest token at least this probability, 0 to 1, and further tokens while all of a draft together are one half likely; 0 drafts always.'),
 });
 
 type Knobs = z.infer<typeof knobs>;

@@ -15,6 +15,8 @@ export class FakeContext {
   readonly batches: number[][] = [];
   /** What the next batches come to; `done` where nothing stands. */
   readonly outcomes: DecodeOutcome[] = [];
+  /** Whether sequences can be cut back. */
+  rollsBack = true;
   /** Lengths to which sequences were cut, with their ids. */
   readonly cuts: [sequence: number, from: number][] = [];
   #wanted: number[] = [];
@@ -55,7 +57,7 @@ export class FakeContext {
 
   cut(sequence: number, from: number): boolean {
     this.cuts.push([sequence, from]);
-    return true;
+    return this.rollsBack;
   }
 
   share(): void {}

@@ -15,8 +15,10 @@ class MadeUpSequence implements Sequence {
   readonly role: string;
   tokens: number[];
   open = true;
-  constructor(role: string, tokens: number[]) {
+  readonly lengthMax: number;
+  constructor(role: string, tokens: number[], lengthMax: number) {
     this.role = role;
+    this.lengthMax = lengthMax;
     this.tokens = tokens;
   }
   get length(): number {
@@ -27,7 +29,7 @@ class MadeUpSequence implements Sequence {
     this.tokens.length = length;
   }
   fork(): MadeUpSequence {
-    return new MadeUpSequence(this.role, [...this.tokens]);
+    return new MadeUpSequence(this.role, [...this.tokens], this.lengthMax);
   }
   close(): void {
     this.open = false;
@@ -44,13 +46,13 @@ export interface Driven<Event> {
 }
 
 /** Runs a program to its end. */
-export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Args, models: Readonly<Record<string, MadeUpModel>>, options: { readonly vocabulary: Vocabulary; readonly seed?: number; readonly constraint?: () => Constraint }): Driven<Event> {
+export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Args, models: Readonly<Record<string, MadeUpModel>>, options: { readonly vocabulary: Vocabulary; readonly seed?: number; readonly constraint?: () => Constraint; /** Tokens that a role's sequences hold at most. */ readonly contexts?: Readonly<Record<string, number>> }): Driven<Event> {
   const { next } = seededRandom(options.seed ?? 1);
   const events: Event[] = [];
   const steps: Record<string, number> = {};
   const read: Record<string, number> = {};
   const env: ProgramEnv<Event> = {
-    open: (role) => new MadeUpSequence(role, []),
+    open: (role) => new MadeUpSequence(role, [], options.contexts?.[role] ?? Infinity),
     vocabulary: () => options.vocabulary,
     constraint: () => {
       if (options.constraint === undefined) throw new TypeError('no grammars here');
@@ -65,6 +67,7 @@ export function drive<Args, Event>(program: TokenProgram<Args, Event>, args: Arg
     read[sequence.role] = (read[sequence.role] ?? 0) + step.tokens.length;
     const laws: Law[] = [];
     const wanted = lawsWanted(step);
+    if (sequence.length + step.tokens.length > sequence.lengthMax) throw new RangeError(`${sequence.role}: ${step.tokens.length} tokens after ${sequence.length} of ${sequence.lengthMax}`);
     step.tokens.forEach((token, n) => {
       sequence.tokens.push(token);
       if (n >= step.tokens.length - wanted) laws.push(Float32Array.from((models[sequence.role] as MadeUpModel)(sequence.tokens)));

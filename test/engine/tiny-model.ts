@@ -11,15 +11,24 @@ export interface TinyShape {
   readonly seed?: number;
   readonly architecture?: string;
   readonly chatTemplate?: string;
+  /** Changes what is written, for files with mistakes. */
+  readonly change?: Change;
 }
 
-type Value = { readonly type: 'string'; readonly value: string } | { readonly type: 'uint32'; readonly value: number } | { readonly type: 'float32'; readonly value: number } | { readonly type: 'bool'; readonly value: boolean } | { readonly type: 'strings'; readonly value: readonly string[] } | { readonly type: 'int32s'; readonly value: readonly number[] };
+/** Changes metadata and tensors before they are written. */
+export type Change = (metadata: Record<string, Value>, tensors: Tensor[]) => void;
 
-interface Tensor {
-  readonly name: string;
+/** A metadata value. */
+export type Value = { readonly type: 'string'; readonly value: string } | { readonly type: 'uint32'; readonly value: number } | { readonly type: 'float32'; readonly value: number } | { readonly type: 'bool'; readonly value: boolean } | { readonly type: 'strings'; readonly value: readonly string[] } | { readonly type: 'int32s'; readonly value: readonly number[] };
+
+/** A tensor to be written. */
+export interface Tensor {
+  name: string;
   /** Innermost dimension first, as GGUF counts. */
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
+  shape: readonly number[];
+  data: Float32Array;
+  /** ggml's number of its type; its data are as long as 32-bit floats whatever the type. Default 0, 32-bit floats. */
+  type?: number;
 }
 
 const chatMl = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -37,7 +46,7 @@ export const tinyVocabularySize = specials.length + 256;
 
 /** The bytes of a made-up model. */
 export function tinyModel(shape: TinyShape = {}): Buffer {
-  const { layers = 2, width = 64, heads = 1, context = 512, seed = 1, architecture = 'llama', chatTemplate = chatMl } = shape;
+  const { layers = 2, width = 64, heads = 1, context = 512, seed = 1, architecture = 'llama', chatTemplate = chatMl, change } = shape;
   const { next } = seededRandom(seed);
   const random = (size: number, scale: number): Float32Array => Float32Array.from({ length: size }, () => (next() - 0.5) * 2 * scale);
   const ones = (size: number): Float32Array => new Float32Array(size).fill(1);
@@ -77,12 +86,39 @@ export function tinyModel(shape: TinyShape = {}): Buffer {
     'tokenizer.ggml.add_bos_token': { type: 'bool', value: false },
     'tokenizer.chat_template': { type: 'string', value: chatTemplate },
   };
+  change?.(metadata, tensors);
   return gguf(metadata, tensors);
 }
 
+/** Makes a made-up model a recurrent one (Mamba), whose sequences cannot be cut back. For the default width and number of layers. */
+export const recurrent: Change = (metadata, tensors) => {
+  const [width, layers, inner, state, rank, kernel] = [64, 2, 128, 16, 4, 4];
+  for (const key of Object.keys(metadata)) if (key.startsWith('llama.')) delete metadata[key];
+  const numbers = { context_length: 16_384, embedding_length: width, block_count: layers, feed_forward_length: 0, 'attention.head_count': 0, 'ssm.conv_kernel': kernel, 'ssm.inner_size': inner, 'ssm.state_size': state, 'ssm.time_step_rank': rank };
+  for (const [key, value] of Object.entries(numbers)) metadata[`mamba.${key}`] = { type: 'uint32', value };
+  metadata['mamba.attention.layer_norm_rms_epsilon'] = { type: 'float32', value: 1e-5 };
+  metadata['general.architecture'] = { type: 'string', value: 'mamba' };
+  const { next } = seededRandom(3);
+  tensors.length = 3; // pieces and outputs
+  for (let layer = 0; layer < layers; layer++) {
+    const add = (name: string, shape: readonly number[], value: () => number): void => void tensors.push({ name: `blk.${layer}.${name}`, shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, value) });
+    const random = (scale: number) => (): number => (next() - 0.5) * 2 * scale;
+    add('attn_norm.weight', [width], () => 1);
+    add('ssm_in.weight', [width, 2 * inner], random(0.2));
+    add('ssm_conv1d.weight', [kernel, inner], random(0.5));
+    add('ssm_conv1d.bias', [inner], random(0.1));
+    add('ssm_x.weight', [inner, rank + 2 * state], random(0.3));
+    add('ssm_dt.weight', [rank, inner], random(0.3));
+    add('ssm_dt.bias', [inner], random(0.5));
+    add('ssm_a', [state, inner], () => -0.05 - next() * 0.3);
+    add('ssm_d', [inner], random(1));
+    add('ssm_out.weight', [inner, width], random(0.3));
+  }
+};
+
 /** The bytes of a LoRA adapter for a made-up model: rank 2 on the output projections. @param strength of its change */
-export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed'> & { readonly strength: number }): Buffer {
-  const { layers = 2, width = 64, seed = 9, strength } = shape;
+export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed' | 'change'> & { readonly strength: number }): Buffer {
+  const { layers = 2, width = 64, seed = 9, strength, change } = shape;
   const { next } = seededRandom(seed);
   const rank = 2;
   const random = (size: number): Float32Array => Float32Array.from({ length: size }, () => (next() - 0.5) * strength);
@@ -91,15 +127,14 @@ export function tinyAdapter(shape: Pick<TinyShape, 'layers' | 'width' | 'seed'> 
     tensors.push({ name: `blk.${layer}.attn_output.weight.lora_a`, shape: [width, rank], data: random(width * rank) });
     tensors.push({ name: `blk.${layer}.attn_output.weight.lora_b`, shape: [rank, width], data: random(width * rank) });
   }
-  return gguf(
-    {
-      'general.architecture': { type: 'string', value: 'llama' },
-      'general.type': { type: 'string', value: 'adapter' },
-      'adapter.type': { type: 'string', value: 'lora' },
-      'adapter.lora.alpha': { type: 'float32', value: rank },
-    },
-    tensors,
-  );
+  const metadata: Record<string, Value> = {
+    'general.architecture': { type: 'string', value: 'llama' },
+    'general.type': { type: 'string', value: 'adapter' },
+    'adapter.type': { type: 'string', value: 'lora' },
+    'adapter.lora.alpha': { type: 'float32', value: rank },
+  };
+  change?.(metadata, tensors);
+  return gguf(metadata, tensors);
 }
 
 /** Writes a made-up model and gives its path. */
@@ -113,8 +148,8 @@ function gguf(metadata: Readonly<Record<string, Value>>, tensors: readonly Tenso
   const parts: Buffer[] = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(Object.keys(metadata).length)];
   for (const [key, value] of Object.entries(metadata)) parts.push(text(key), valueOf(value));
   let offset = 0;
-  for (const { name, shape, data } of tensors) {
-    parts.push(text(name), u32(shape.length), ...shape.map(u64), u32(0), u64(offset));
+  for (const { name, shape, data, type = 0 } of tensors) {
+    parts.push(text(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset));
     offset += Math.ceil(data.byteLength / alignment) * alignment;
   }
   const header = Buffer.concat(parts);

@@ -80,6 +80,7 @@ export function fakeHost(laws: Readonly<Record<string, MadeUpLaw>>, options: { r
 class Held implements Sequence {
   readonly role: string;
   readonly tokens: number[] = [];
+  readonly lengthMax = Infinity;
   constructor(role: string) {
     this.role = role;
   }

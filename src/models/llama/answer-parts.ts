@@ -8,11 +8,13 @@ import { CallFinder, type CallPart } from './tool-calls.ts';
 export class AnswerParts {
   readonly #finder: CallFinder | undefined;
   readonly #callId: () => string;
+  readonly #callsMax: number;
   #calls = 0;
 
-  /** @param prompt whose tools may be called @param callId makes an id for a call */
-  constructor(prompt: Pick<Prompt, 'tools' | 'toolChoice'>, callId: () => string) {
+  /** @param prompt whose tools may be called; without parallel calls, those after the first are left out @param callId makes an id for a call */
+  constructor(prompt: Pick<Prompt, 'tools' | 'toolChoice' | 'parallelToolCalls'>, callId: () => string) {
     this.#callId = callId;
+    this.#callsMax = prompt.parallelToolCalls === false ? 1 : Infinity;
     const { tools = [], toolChoice } = prompt;
     this.#finder = tools.length > 0 && toolChoice !== 'none' ? new CallFinder(tools) : undefined;
   }
@@ -50,6 +52,7 @@ export class AnswerParts {
         if (this.#calls === 0 || part.delta.trim() !== '') parts.push(part);
         continue;
       }
+      if (this.#calls === this.#callsMax) continue;
       const call = this.#calls++;
       parts.push({ type: 'tool-call', call, id: this.#callId(), name: part.name, argumentsDelta: part.arguments });
     }

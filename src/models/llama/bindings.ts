@@ -47,7 +47,6 @@ const contextParams = {
 } as const;
 
 const batch = { words: 'uint64_t [7]' } as const;
-const tokenDataArray = { data: 'void *', size: 'size_t', selected: 'int64_t', sorted: 'bool' } as const;
 const threadpoolParams = { cpumask: 'uint8_t [512]', n_threads: 'int', prio: 'int', poll: 'uint32_t', strict_cpu: 'bool', paused: 'bool' } as const;
 
 /** Sizes in bytes on 64-bit machines, and defaults near the end of each struct. */
@@ -80,10 +79,14 @@ export interface Native {
   readonly hasEncoder: (model: Pointer) => boolean;
   readonly hasDecoder: (model: Pointer) => boolean;
   readonly vocabSize: (vocab: Pointer) => number;
+  /** Kind of the tokenizer: 1 SentencePiece, 2 byte-level BPE, 3 WordPiece, 4 Unigram, and others. */
+  readonly vocabType: (vocab: Pointer) => number;
   readonly isEnd: (vocab: Pointer, token: number) => boolean;
   readonly attributes: (vocab: Pointer, token: number) => number;
   readonly addsBegin: (vocab: Pointer) => boolean;
   readonly begin: (vocab: Pointer) => number;
+  /** The token that ends a text, -1 without one. */
+  readonly end: (vocab: Pointer) => number;
   readonly tokenize: (vocab: Pointer, text: Uint8Array, length: number, out: Int32Array, outMax: number, addSpecial: boolean, parseSpecial: boolean) => number;
   readonly pieceOf: (vocab: Pointer, token: number, out: Uint8Array, outMax: number, strip: number, special: boolean) => number;
   readonly decode: (context: Pointer, batch: BatchArgument) => number;
@@ -103,11 +106,6 @@ export interface Native {
   readonly setAdapters: (context: Pointer, adapters: BigUint64Array, count: number, scales: Float32Array) => number;
   readonly setAbort: (context: Pointer, callback: Pointer, data: Pointer) => void;
   readonly attachThreadpool: (context: Pointer, pool: Pointer, batchPool: Pointer) => void;
-  readonly grammarInit: (vocab: Pointer, gbnf: string, root: string) => Pointer;
-  readonly samplerApply: (sampler: Pointer, array: Struct) => void;
-  readonly samplerAccept: (sampler: Pointer, token: number) => void;
-  readonly samplerClone: (sampler: Pointer) => Pointer;
-  readonly samplerFree: (sampler: Pointer) => void;
   /** Makes a pool of threads that all contexts of this many threads share; 0n where the backend has none. */
   readonly newThreadpool: (threads: number) => Pointer;
   readonly freeThreadpool: (pool: Pointer) => void;
@@ -159,7 +157,6 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
   koffi.struct('llama_model_params', modelParams);
   koffi.struct('llama_context_params', contextParams);
   koffi.struct('llama_batch', batch);
-  koffi.struct('llama_token_data_array', tokenDataArray);
   koffi.struct('ggml_threadpool_params', threadpoolParams);
   const modelDefaults = fn<() => Struct>('llama_model_params llama_model_default_params()');
   const contextDefaults = fn<() => Struct>('llama_context_params llama_context_default_params()');
@@ -198,10 +195,12 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     hasEncoder: fn('bool llama_model_has_encoder(void *model)'),
     hasDecoder: fn('bool llama_model_has_decoder(void *model)'),
     vocabSize: fn('int32_t llama_vocab_n_tokens(void *vocab)'),
+    vocabType: fn('int32_t llama_vocab_type(void *vocab)'),
     isEnd: fn('bool llama_vocab_is_eog(void *vocab, int32_t token)'),
     attributes: fn('int32_t llama_vocab_get_attr(void *vocab, int32_t token)'),
     addsBegin: fn('bool llama_vocab_get_add_bos(void *vocab)'),
     begin: fn('int32_t llama_vocab_bos(void *vocab)'),
+    end: fn('int32_t llama_vocab_eos(void *vocab)'),
     tokenize: fn('int32_t llama_tokenize(void *vocab, const uint8_t *text, int32_t length, int32_t *out, int32_t out_max, bool add_special, bool parse_special)'),
     pieceOf: fn('int32_t llama_token_to_piece(void *vocab, int32_t token, uint8_t *out, int32_t out_max, int32_t strip, bool special)'),
     ...decoder(fn, (array) => koffi.address(array) as Pointer),
@@ -218,11 +217,6 @@ function bind(koffi: Koffi, files: NativeFiles): Native {
     setAdapters: fn('int32_t llama_set_adapters_lora(void *context, uint64_t *adapters, size_t count, float *scales)'),
     setAbort: fn('void llama_set_abort_callback(void *context, void *callback, void *data)'),
     attachThreadpool: fn('void llama_attach_threadpool(void *context, void *pool, void *batch_pool)'),
-    grammarInit: fn('void *llama_sampler_init_grammar(void *vocab, const char *gbnf, const char *root)'),
-    samplerApply: fn('void llama_sampler_apply(void *sampler, llama_token_data_array *array)'),
-    samplerAccept: fn('void llama_sampler_accept(void *sampler, int32_t token)'),
-    samplerClone: fn('void *llama_sampler_clone(void *sampler)'),
-    samplerFree: fn('void llama_sampler_free(void *sampler)'),
     ...procedure,
     view: (pointer, bytes) => koffi.view(pointer, bytes),
     address: (array) => koffi.address(array) as Pointer,

@@ -1,8 +1,8 @@
 /**
  * From messages to the text that a model was trained on: its own chat template (Jinja, from the GGUF file), with tools.
  *
- * Text of messages never becomes a control token: where it spells one (`<|im_end|>`), the prompt is cut into pieces, and only
- * what the template wrote is searched for control tokens. A template that knows tools gets them; for others a short instruction goes
+ * What a request holds never becomes a control token, be it a text, a name or a tool: where it spells one (`<|im_end|>`), the prompt is cut into
+ * pieces, and only what the template wrote is searched for control tokens. A template that knows tools gets them; for others a short instruction goes
  * into the system message. Either way calls come out as `<tool_call>{"name": …, "arguments": …}</tool_call>`.
  */
 import { Template } from '@huggingface/jinja';
@@ -60,7 +60,7 @@ export class Chat {
     const tools = prompt.toolChoice === 'none' ? [] : (prompt.tools ?? []);
     const messages = prompt.messages.map((message) => this.#message(message, shields));
     if (tools.length > 0 && !this.#knowsTools) {
-      const instruction = toolInstruction(tools);
+      const instruction = shields.hide(toolInstruction(tools));
       const first = messages[0];
       if (first?.role === 'system') first.content = `${first.content}\n\n${instruction}`;
       else messages.unshift({ role: 'system', content: instruction });
@@ -70,7 +70,7 @@ export class Chat {
       add_generation_prompt: true,
       bos_token: this.#model.beginText,
       eos_token: this.#model.endText,
-      ...(tools.length > 0 && this.#knowsTools ? { tools: tools.map((tool) => ({ type: 'function', function: { name: tool.name, description: tool.description ?? '', parameters: tool.parameters ?? { type: 'object', properties: {} } } })) } : {}),
+      ...(tools.length > 0 && this.#knowsTools ? { tools: tools.map((tool) => ({ type: 'function', function: { name: shields.hide(tool.name), description: shields.hide(tool.description ?? ''), parameters: shields.hideAll(tool.parameters ?? { type: 'object', properties: {} }) } })) } : {}),
     };
     try {
       return this.#template.render(values);
@@ -84,11 +84,11 @@ export class Chat {
     const calls = message.toolCalls ?? [];
     const { role } = message;
     if (this.#knowsTools) {
-      const toolCalls = calls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: parsed(shields.hide(call.arguments)) } }));
-      return { role, content, ...(message.name === undefined ? {} : { name: message.name }), ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }) };
+      const toolCalls = calls.map((call) => ({ id: shields.hide(call.id), type: 'function', function: { name: shields.hide(call.name), arguments: shields.hideAll(parsed(call.arguments)) } }));
+      return { role, content, ...(message.name === undefined ? {} : { name: shields.hide(message.name) }), ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }) };
     }
     if (role === 'tool') return { role: 'user', content: `<tool_response>\n${content}\n</tool_response>` };
-    const written = calls.map((call) => `<tool_call>\n{"name": ${JSON.stringify(call.name)}, "arguments": ${shields.hide(call.arguments)}}\n</tool_call>`);
+    const written = calls.map((call) => `<tool_call>\n{"name": ${shields.hide(JSON.stringify(call.name))}, "arguments": ${shields.hide(call.arguments)}}\n</tool_call>`);
     return { role, content: [content, ...written].filter((part) => part !== '').join('\n') };
   }
 
@@ -108,11 +108,17 @@ class Shields {
     this.#special = special;
   }
 
-  /** Text that the template may handle: itself, or a mark for it. Marks are of characters that have no other use (private use area). */
+  /** Text that the template may handle: itself, or a mark for it. Marks are characters of a private use area; a text that has such ones gets a mark too. */
   hide(text: string): string {
-    const clean = text.replace(/[\u{F0000}-\u{F0FFF}]/gu, '\uFFFD');
-    if (!this.#special.some((special) => clean.includes(special))) return clean;
-    return `${mark(this.#hidden.push(clean) - 1)}`;
+    if (!marks.test(text) && !this.#special.some((special) => text.includes(special))) return text;
+    return `${mark(this.#hidden.push(text) - 1)}`;
+  }
+
+  /** A value of JSON with all its texts, names of members too, as the template may handle them. */
+  hideAll(value: unknown): unknown {
+    if (typeof value === 'string') return this.hide(value);
+    if (typeof value !== 'object' || value === null) return value;
+    return Array.isArray(value) ? value.map((item) => this.hideAll(item)) : Object.fromEntries(Object.entries(value).map(([name, item]) => [this.hide(name), this.hideAll(item)]));
   }
 
   /** Cuts the filled template at the marks. */
@@ -123,6 +129,8 @@ class Shields {
     });
   }
 }
+
+const marks = /[\u{F0000}-\u{F0FFF}]/u;
 
 function mark(index: number): string {
   if (index > 0xfff) fail('parameter_invalid', { message: 'Too many messages spell control tokens of the model.', param: 'messages' });

@@ -5,7 +5,7 @@
 import { fail, TandemError } from '../../errors.ts';
 import { programs } from '../../decoding/programs.ts';
 import type { TokenProgram } from '../../decoding/program.ts';
-import { Admission } from './admission.ts';
+import { Admission, type Need } from './admission.ts';
 import { nothing, type Native, type Pointer } from './bindings.ts';
 import { OpenModel, type Shared } from './open-model.ts';
 import { ProgramTask } from './program-task.ts';
@@ -25,6 +25,7 @@ interface Embedding {
   readonly call: number;
   readonly run: number;
   readonly model: OpenModel;
+  readonly adapter: string;
   readonly texts: readonly (readonly number[])[];
   readonly vectors: Float32Array[];
   current: Generator<undefined, Float32Array> | undefined;
@@ -43,8 +44,8 @@ export class Engine {
   readonly #reports: Reports;
   readonly #now: () => number;
   readonly #embeddings: Embedding[] = [];
-  /** Calls of sessions that wait in line, by run. */
-  readonly #opening = new Map<number, number>();
+  /** Sessions that wait in line, by run: the call to answer, and their model. */
+  readonly #opening = new Map<number, { readonly call: number; readonly model: OpenModel }>();
   readonly #pools = new Map<number, Pointer>();
   #handles = 0;
 
@@ -104,10 +105,7 @@ export class Engine {
       case 'session-open': return this.#openSession(message.call, message.ask);
       case 'session-append': return this.#append(message.call, message.ask);
       case 'session-rollback': return this.#session(message.ask.run).rollback(message.ask.length) ?? null;
-      case 'session-fork': {
-        this.#tasks.set(message.ask.fork, this.#session(message.ask.run).fork(message.ask.fork, message.ask.law));
-        return null;
-      }
+      case 'session-fork': return this.#fork(message.ask);
       case 'state': return this.#state();
     }
   }
@@ -125,6 +123,7 @@ export class Engine {
     for (const [run, task] of this.#tasks) {
       if (task instanceof SessionTask ? task.model === model : [...task.roles.values()].includes(model)) this.#cancel(run);
     }
+    for (const [run, opening] of this.#opening) if (opening.model === model) this.#cancel(run);
     for (const { run } of this.#embeddings.filter((embedding) => embedding.model === model)) this.#cancel(run);
     this.#models.delete(handle);
     this.#scheduler.removeLane(model);
@@ -142,7 +141,7 @@ export class Engine {
 
   /** Frees adapters that were taken away, once nothing runs or waits that may use them. */
   #freeRetired(model: OpenModel): void {
-    if (!model.hasRetired || this.#opening.size > 0) return;
+    if (!model.hasRetired || this.#opening.size > 0 || this.#embeddings.some((embedding) => embedding.model === model)) return;
     for (const task of this.#tasks.values()) if (task instanceof SessionTask ? task.model === model : [...task.roles.values()].includes(model)) return;
     model.freeRetired();
   }
@@ -152,16 +151,19 @@ export class Engine {
     try {
       const program = (programs as unknown as Record<string, TokenProgram<unknown, unknown>>)[message.program] ?? fail('internal', `There is no token program "${message.program}".`);
       const roles = new Map(Object.entries(message.roles).map(([role, handle]) => [role, this.#model(handle)]));
-      const cells = new Map<OpenModel, number>();
-      for (const [role, model] of roles) cells.set(model, (cells.get(model) ?? 0) + Math.min(message.cells[role] ?? model.contextTokensMax, model.contextTokensMax));
+      const needs = new Map<OpenModel, Need>();
+      for (const [role, model] of roles) {
+        const { cells, sequences } = needs.get(model) ?? { cells: 0, sequences: 0 };
+        needs.set(model, { cells: cells + Math.min(message.cells[role] ?? model.contextTokensMax, model.contextTokensMax), sequences: sequences + 1 });
+      }
       const { args, seed, adapters } = message;
       for (const [role, model] of roles) if (!model.hasAdapter(adapters[role] ?? '')) fail('ability_missing', `The model has no adapter "${adapters[role]}" any more.`);
-      const task = new ProgramTask(this.#native, { run, program, args, seed, roles, adapters }, {
+      const task = new ProgramTask({ run, program, args, seed, roles, adapters }, {
         event: (from, event) => this.#reports.event(from.run, event),
         end: (from, error) => this.#ended(from, error),
       });
       this.#tasks.set(run, task);
-      this.#admission.enter({ run, cells, begin: () => this.#scheduler.submit(task, task.start()) });
+      this.#admission.enter({ run, needs, begin: () => this.#scheduler.submit(task, task.start()) });
     } catch (error) {
       this.#tasks.delete(run);
       this.#reports.end(run, error);
@@ -191,28 +193,47 @@ export class Engine {
     if (opening !== undefined) {
       this.#opening.delete(run);
       this.#admission.leave(run);
-      this.#send({ type: 'failed', call: opening, error: packError(reason) });
+      this.#send({ type: 'failed', call: opening.call, error: packError(reason) });
     }
     const at = this.#embeddings.findIndex((embedding) => embedding.run === run);
     if (at < 0) return;
-    const [embedding] = this.#embeddings.splice(at, 1);
-    this.#send({ type: 'failed', call: (embedding as Embedding).call, error: packError(reason) });
+    const [embedding] = this.#embeddings.splice(at, 1) as [Embedding];
+    this.#send({ type: 'failed', call: embedding.call, error: packError(reason) });
+    this.#freeRetired(embedding.model);
   }
 
   #openSession(call: number, ask: Asks['session-open']['ask']): Later {
     const model = this.#model(ask.handle);
     if (!model.hasAdapter(ask.adapter ?? '')) fail('ability_missing', `The model has no adapter "${ask.adapter}" any more.`);
-    this.#opening.set(ask.run, call);
     this.#admission.enter({
       run: ask.run,
-      cells: new Map([[model, model.contextTokensMax]]),
+      needs: new Map([[model, { cells: model.contextTokensMax, sequences: 1 }]]),
       begin: () => this.#answer(call, () => {
         this.#opening.delete(ask.run);
-        this.#tasks.set(ask.run, new SessionTask(ask.run, model, model.store.open('session', ask.adapter ?? ''), ask.law));
+        this.#adopt(ask.run, () => new SessionTask(ask.run, model, model.store.open('session', ask.adapter ?? ''), ask.law));
         return null;
       }),
     });
+    this.#opening.set(ask.run, { call, model });
     return later;
+  }
+
+  /** A fork takes a place and memory like a session. */
+  #fork({ run, fork, law }: Asks['session-fork']['ask']): null {
+    const session = this.#session(run);
+    this.#admission.take(fork, session.model, { cells: session.model.contextTokensMax, sequences: 1 });
+    this.#adopt(fork, () => session.fork(fork, law));
+    return null;
+  }
+
+  /** Makes a session that was admitted, or gives back what it was promised. */
+  #adopt(run: number, make: () => SessionTask): void {
+    try {
+      this.#tasks.set(run, make());
+    } catch (error) {
+      this.#admission.leave(run);
+      throw error;
+    }
   }
 
   #append(call: number, { run, tokens }: Asks['session-append']['ask']): Later {
@@ -227,21 +248,22 @@ export class Engine {
     return task instanceof SessionTask ? task : fail('parameter_invalid', 'The session is closed.');
   }
 
-  #queueEmbedding(call: number, { handle, run, texts }: Asks['embed']['ask']): Later {
+  #queueEmbedding(call: number, { handle, run, adapter, texts }: Asks['embed']['ask']): Later {
     const model = this.#model(handle);
-    if (model.vectors === undefined) fail('ability_missing', 'The model was not opened for vectors.');
-    this.#embeddings.push({ call, run, model, texts, vectors: [], current: undefined });
+    if (!model.embeds) fail('ability_missing', 'The model was not opened for vectors.');
+    if (!model.hasAdapter(adapter)) fail('ability_missing', `The model has no adapter "${adapter}" any more.`);
+    this.#embeddings.push({ call, run, model, adapter, texts, vectors: [], current: undefined });
     return later;
   }
 
   /** One portion of the embedding whose turn it is. */
   #embed(): void {
     const embedding = this.#embeddings.shift() as Embedding;
-    const { call, model, texts, vectors } = embedding;
+    const { call, model, adapter, texts, vectors } = embedding;
     try {
       const text = texts[vectors.length];
       if (text !== undefined) {
-        embedding.current ??= (model.vectors as NonNullable<OpenModel['vectors']>).embed(text);
+        embedding.current ??= model.embed(text, adapter);
         const { done, value } = embedding.current.next();
         if (done === true) {
           vectors.push(value);
@@ -252,10 +274,13 @@ export class Engine {
         // a text in portions keeps its place, since its context holds it; otherwise others may go first
         if (embedding.current === undefined) this.#embeddings.push(embedding);
         else this.#embeddings.unshift(embedding);
-      } else this.#send({ type: 'reply', call, value: vectors });
+        return;
+      }
+      this.#send({ type: 'reply', call, value: vectors });
     } catch (error) {
       this.#send({ type: 'failed', call, error: packError(error) });
     }
+    this.#freeRetired(model);
   }
 
   #state(): EngineState {

@@ -1,13 +1,13 @@
 /**
- * Reads the header of a GGUF file and checks it against the file's size, so that a truncated or damaged file never reaches
- * native code. Values of arrays are skipped; nothing is known of what the tensors mean.
+ * Reads the header of a GGUF file and checks it against the file's size: a truncated or damaged header, or tensors that end beyond the
+ * file, never reach native code. What the header means for the engine is checked in `file-checks.ts`.
  *
  * Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { fail } from '../../errors.ts';
 
-/** What the header says. */
+/** What the header says, as far as it is kept while the model is open. */
 export interface GgufHeader {
   /** Format version, 2 or 3. */
   readonly version: number;
@@ -15,6 +15,25 @@ export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, string | number | boolean>;
   readonly tensors: number;
   readonly fileBytes: number;
+}
+
+/** A tensor of the file. */
+export interface GgufTensor {
+  readonly name: string;
+  /** Innermost dimension first. */
+  readonly shape: readonly number[];
+  /** ggml's number of its type. */
+  readonly type: number;
+}
+
+/** All that the file says of itself. */
+export interface GgufFile {
+  readonly header: GgufHeader;
+  /** GGUF's number of each metadata value's type. */
+  readonly types: ReadonlyMap<string, number>;
+  /** Values of arrays: numbers, where there are at most `numbersMax` of them or the tokenizer's types of pieces are meant; the tokenizer's pieces, byte by byte as Latin-1. */
+  readonly lists: ReadonlyMap<string, readonly (string | number)[]>;
+  readonly tensors: readonly GgufTensor[];
 }
 
 /** Elements a block and bytes a block, by ggml type. A type that is not here is not checked. */
@@ -28,15 +47,23 @@ const blocks: Readonly<Record<number, readonly [number, number]>> = {
 const scalarBytes: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 const stringType = 8;
 const arrayType = 9;
+/** GGUF's number of texts and of 32-bit floats among the types of metadata. */
+export const valueType = { float32: 6, string: stringType } as const;
 const entriesMax = 1_000_000;
+/** Arrays of more numbers are not kept, except the types of pieces. */
+const numbersMax = 2048;
+/** Where a file has the tokenizer's pieces. */
+export const piecesKey = 'tokenizer.ggml.tokens';
+/** Where it has their types. */
+export const pieceTypesKey = 'tokenizer.ggml.token_type';
 const stringBytesMax = 16 * 1024 * 1024;
 
 /**
- * Reads and checks a header.
+ * Reads a file's header and checks that all that it speaks of is in the file.
  * @param path of the file
  * @throws {TandemError} model_file_missing, model_file_invalid
  */
-export function readGgufHeader(path: string): GgufHeader {
+export function readGguf(path: string): GgufFile {
   const file = open(path);
   try {
     return parse(new Reader(file, fstatSync(file).size));
@@ -57,35 +84,57 @@ function open(path: string): number {
   return fail('model_file_missing', 'The path of the model is not a file.');
 }
 
-function parse(reader: Reader): GgufHeader {
+function parse(reader: Reader): GgufFile {
   if (reader.bytes(4).toString('latin1') !== 'GGUF') fail('model_file_invalid', 'The file does not begin with the magic "GGUF".');
   const version = reader.uint32();
   if (version !== 2 && version !== 3) fail('model_file_invalid', `Expected GGUF version 2 or 3, got ${version}.`);
-  const tensors = reader.count();
+  const count = reader.count();
   const entries = reader.count();
   const metadata = new Map<string, string | number | boolean>();
-  for (let n = 0; n < entries; n++) metadata.set(reader.string(), readValue(reader, reader.uint32()));
+  const types = new Map<string, number>();
+  const lists = new Map<string, readonly (string | number)[]>();
+  for (let n = 0; n < entries; n++) {
+    const key = reader.string();
+    const type = reader.uint32();
+    types.set(key, type);
+    metadata.set(key, type === arrayType ? readArray(reader, key, lists) : readScalar(reader, type));
+  }
   const alignment = Number(metadata.get('general.alignment') ?? 32);
   if (!(alignment > 0) || (alignment & (alignment - 1)) !== 0) fail('model_file_invalid', `Expected an alignment that is a power of two, got ${alignment}.`);
   let end = 0;
-  for (let n = 0; n < tensors; n++) end = Math.max(end, readTensorEnd(reader));
+  const tensors: GgufTensor[] = [];
+  for (let n = 0; n < count; n++) {
+    const { tensor, end: tensorEnd } = readTensor(reader);
+    tensors.push(tensor);
+    end = Math.max(end, tensorEnd);
+  }
   const start = Math.ceil(reader.at / alignment) * alignment;
-  if (tensors > 0 && start + end > reader.size) fail('model_file_invalid', `The file is truncated: its tensors need ${start + end} bytes, it has ${reader.size}.`);
-  return { version, metadata, tensors, fileBytes: reader.size };
+  if (count > 0 && start + end > reader.size) fail('model_file_invalid', `The file is truncated: its tensors need ${start + end} bytes, it has ${reader.size}.`);
+  return { header: { version, metadata, tensors: count, fileBytes: reader.size }, types, lists, tensors };
 }
 
-function readValue(reader: Reader, type: number): string | number | boolean {
+/** Reads an array and keeps its values where they are wanted. @returns its length */
+function readArray(reader: Reader, key: string, lists: Map<string, readonly (string | number)[]>): number {
+  const element = reader.uint32();
+  const length = reader.count(1e9);
+  const bytes = scalarBytes[element];
+  if (element === arrayType) for (let n = 0; n < length; n++) readArray(reader, '', lists);
+  else if (element === stringType && key === piecesKey) {
+    const pieces: string[] = [];
+    for (let n = 0; n < length; n++) pieces.push(reader.bytes(reader.count(stringBytesMax)).toString('latin1'));
+    lists.set(key, pieces);
+  } else if (element === stringType) for (let n = 0; n < length; n++) reader.skip(reader.count(stringBytesMax));
+  else if (bytes === undefined) fail('model_file_invalid', `Metadata has the unknown type ${element}.`);
+  else if (key !== '' && (length <= numbersMax || key === pieceTypesKey)) {
+    const numbers: number[] = [];
+    for (let n = 0; n < length; n++) numbers.push(Number(scalar(reader.bytes(bytes), element)));
+    lists.set(key, numbers);
+  } else reader.skip(length * bytes);
+  return length;
+}
+
+function readScalar(reader: Reader, type: number): string | number | boolean {
   if (type === stringType) return reader.string();
-  if (type === arrayType) {
-    const element = reader.uint32();
-    const length = reader.count(1e9);
-    const bytes = scalarBytes[element];
-    if (bytes !== undefined) reader.skip(length * bytes);
-    else if (element === stringType) for (let n = 0; n < length; n++) reader.skip(reader.count(stringBytesMax));
-    else if (element === arrayType) for (let n = 0; n < length; n++) readValue(reader, arrayType);
-    else fail('model_file_invalid', `Metadata has the unknown type ${element}.`);
-    return length;
-  }
   const bytes = scalarBytes[type];
   if (bytes === undefined) return fail('model_file_invalid', `Metadata has the unknown type ${type}.`);
   return scalar(reader.bytes(bytes), type);
@@ -107,18 +156,18 @@ function scalar(bytes: Buffer, type: number): number | boolean {
   }
 }
 
-/** Where a tensor's data end, counted from where all data begin. */
-function readTensorEnd(reader: Reader): number {
-  reader.string();
+/** A tensor, and where its data end, counted from where all data begin. */
+function readTensor(reader: Reader): { readonly tensor: GgufTensor; readonly end: number } {
+  const name = reader.string();
   const dimensions = reader.uint32();
   if (dimensions > 8) fail('model_file_invalid', `A tensor has ${dimensions} dimensions.`);
-  let elements = 1;
-  for (let n = 0; n < dimensions; n++) elements *= reader.count(Number.MAX_SAFE_INTEGER);
+  const shape = Array.from({ length: dimensions }, () => reader.count(Number.MAX_SAFE_INTEGER));
+  const elements = shape.reduce((product, length) => product * length, 1);
   const type = reader.uint32();
   const offset = reader.count(Number.MAX_SAFE_INTEGER);
   const [perBlock, bytes] = blocks[type] ?? [1, 0];
   if (elements % perBlock !== 0) fail('model_file_invalid', `A tensor has ${elements} elements, not a multiple of its block of ${perBlock}.`);
-  return offset + (elements / perBlock) * bytes;
+  return { tensor: { name, shape, type }, end: offset + (elements / perBlock) * bytes };
 }
 
 /** Reads forward through a file in portions; reading past the end is an error. */

@@ -101,8 +101,8 @@ class LlamaModel implements Model<'device'> {
     const { prompt: asked, sampling } = request;
     this.#check(asked, sampling, request.adapter);
     const grammar = grammarOf(asked, sampling.format);
-    const prompt = await this.#tokens(asked, signal);
-    const room = this.abilities.contextTokensMax as number;
+    const room = this.#opened.contextTokensMax;
+    const prompt = await this.#tokens(asked, signal, room - 1);
     if (prompt.length >= room) fail('context_too_long', { message: `The prompt has ${prompt.length} tokens; the context of ${room} leaves no room for an answer.`, param: 'messages', member: this.id });
     const { stop, topLogprobs } = sampling;
     return {
@@ -118,9 +118,11 @@ class LlamaModel implements Model<'device'> {
   async score(request: ScoreRequest<'device'>, call: Call): Promise<Scored> {
     const { topLogprobs = 0 } = request;
     this.#check(request.prompt, { topLogprobs }, undefined);
-    const [prompt, continuation] = await Promise.all([this.#tokens(request.prompt, call.signal), this.tokenize(request.continuation)]);
+    const room = this.#opened.contextTokensMax;
+    this.#checkLength(request.continuation.length, room, 'continuation');
+    const [prompt, continuation] = await Promise.all([this.#tokens(request.prompt, call.signal, room), this.tokenize(request.continuation)]);
     const cells = { model: prompt.length + continuation.length };
-    if (cells.model > (this.abilities.contextTokensMax as number)) fail('context_too_long', { message: `Prompt and continuation have ${cells.model} tokens, the context ${this.abilities.contextTokensMax}.`, member: this.id });
+    if (cells.model > room) fail('context_too_long', { message: `Prompt and continuation have ${cells.model} tokens, the context ${room}.`, member: this.id });
     const tokens: EmittedToken[] = [];
     let cached = 0;
     for await (const event of this.host.run<ScoreArgs, ScoreEvent>({ program: 'score', roles: { model: this.id }, args: { prompt, continuation, topLogprobs }, cells, signal: call.signal })) {
@@ -168,24 +170,35 @@ class LlamaModel implements Model<'device'> {
     const { handle, embeddingDimensions: size = 0 } = this.#opened;
     const { dimensions = size } = request;
     if (dimensions < 1 || dimensions > size) fail('parameter_invalid', { message: `Expected 1 to ${size} dimensions, got ${dimensions}.`, param: 'dimensions', member: this.id });
+    for (const text of request.texts) this.#checkLength(text.length, this.#opened.contextTokensMax, 'input');
     const texts = await Promise.all(request.texts.map((text) => thread.ask('tokenize', { handle, pieces: [{ text, special: false }], begin: true })));
     const run = thread.nextRun();
     const onAbort = (): void => thread.cancel(run);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       if (signal.aborted) fail('cancelled', 'The request was cancelled.');
-      const vectors = await thread.ask('embed', { handle, run, texts });
+      const vectors = await thread.ask('embed', { handle, run, adapter: adapterKey(this.#adapters, this.id), texts });
       return { vectors: vectors.map((vector) => shortened(vector, dimensions)), usage: { promptTokens: texts.reduce((sum, text) => sum + text.length, 0), completionTokens: 0 } };
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
   }
 
-  async #tokens(prompt: Prompt<string>, signal: AbortSignal): Promise<number[]> {
+  async #tokens(prompt: Prompt<string>, signal: AbortSignal, tokensMax: number): Promise<number[]> {
     if (signal.aborted) fail('cancelled', { message: 'The request was cancelled.', cause: signal.reason });
-    const tokens = await this.host.thread.ask('tokenize', { handle: this.#opened.handle, pieces: this.#chat.pieces(prompt), begin: true });
+    const pieces = this.#chat.pieces(prompt);
+    let length = 0;
+    for (const { text } of pieces) length += text.length;
+    this.#checkLength(length, tokensMax, 'messages');
+    const tokens = await this.host.thread.ask('tokenize', { handle: this.#opened.handle, pieces, begin: true });
     if (signal.aborted) fail('cancelled', { message: 'The request was cancelled.', cause: signal.reason });
     return tokens;
+  }
+
+  /** Refuses texts that come to more tokens whatever their words, before the engine cuts them: it computes nothing meanwhile. */
+  #checkLength(length: number, tokensMax: number, param: string): void {
+    const least = length / this.#opened.bytesPerTokenMax; // a character of UTF-16 is at least one byte
+    if (least > tokensMax) fail('context_too_long', { message: `The text has at least ${Math.ceil(least)} tokens, more than ${tokensMax}, which the context of ${this.#opened.contextTokensMax} has room for.`, param, member: this.id });
   }
 
   /** Refuses what this model cannot do, by name. */
@@ -197,6 +210,9 @@ class LlamaModel implements Model<'device'> {
     if (sampling.reasoningEffort !== undefined) fail('parameter_unsupported', { message: 'The engine has no reasoning effort.', param: 'reasoning_effort', member });
     const { topLogprobs = 0 } = sampling;
     if (topLogprobs > this.abilities.topLogprobsMax) fail('parameter_invalid', { message: `Expected at most ${this.abilities.topLogprobsMax} alternatives, got ${topLogprobs}.`, param: 'top_logprobs', member });
+    for (const id in sampling.logitBias) {
+      if (!/^\d{1,9}$/.test(id) || Number(id) >= this.#opened.vocabularySize) fail('parameter_invalid', { message: `Expected ids of tokens from 0 to ${this.#opened.vocabularySize - 1}, got another.`, param: 'logit_bias', member });
+    }
     if (prompt.messages.some((message) => (message.attachments?.length ?? 0) > 0)) fail('ability_missing', { message: `The model "${member}" takes no attachments.`, member });
   }
 }

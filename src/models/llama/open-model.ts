@@ -45,17 +45,20 @@ export class OpenModel implements Lane {
   readonly store: SequenceStore;
   readonly contextTokensMax: number;
   readonly requestsMax: number;
+  readonly rollsBack: boolean;
   readonly #common: { readonly threads: number; readonly pool: Pointer; readonly stop: Pointer };
   #vectors: LlamaVectors | undefined;
-  /** Cells promised to running requests, and how many requests these are. */
+  /** Sequences that it holds at once. */
+  readonly sequencesMax: number;
+  /** Cells and sequences promised to running requests and forks, and how many requests these are. */
   promised = 0;
+  promisedSequences = 0;
   requests = 0;
   readonly #shared: Shared;
   readonly #settings: OpenSettings;
   readonly #adapters = new Map<string, LoadedAdapter>();
   /** Keys of adapters that no new request may use. */
   readonly #retired = new Set<string>();
-  readonly #rollsBack: boolean;
 
   /** @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported, engine_out_of_memory */
   constructor(shared: Shared, handle: number, settings: OpenSettings) {
@@ -68,15 +71,16 @@ export class OpenModel implements Lane {
       const { pointer } = this.weights;
       this.vocabulary = this.weights.vocabulary;
       this.#load(settings.adapters);
-      this.#rollsBack = !native.isRecurrent(pointer) && !native.isHybrid(pointer);
+      this.rollsBack = !native.isRecurrent(pointer) && !native.isHybrid(pointer);
       const trained = native.trainedContext(pointer);
       this.contextTokensMax = settings.contextTokensMax ?? Math.min(trained > 0 ? trained : contextTokensDefault, contextTokensDefault);
-      const layout = this.#rollsBack && this.weights.header.fileBytes >= apartBytes ? 'together' : 'apart';
+      const layout = this.rollsBack && this.weights.header.fileBytes >= apartBytes ? 'together' : 'apart';
       const { cells, sequences, requests } = this.#memory(native, layout, settings.sequencesMax);
       this.requestsMax = requests;
+      this.sequencesMax = sequences;
       const common = { threads: settings.threads, pool: shared.pool(settings.threads), stop: shared.stop };
       this.context = new LlamaContext(native, this.weights, { ...common, cells, layout, sequences, embeddings: false, ...(settings.exact === true ? { exact: true } : {}) });
-      this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.#rollsBack);
+      this.store = new SequenceStore(this.context, sequences, this.contextTokensMax, this.rollsBack);
       this.#common = common;
     } catch (error) {
       this.#freeAdapters();
@@ -113,6 +117,7 @@ export class OpenModel implements Lane {
   freeRetired(): void {
     if (!this.hasRetired) return;
     this.context.useAdapter(nothing, 0);
+    this.#vectors?.useAdapter(nothing, 0);
     for (const key of this.#retired) {
       this.store.forget(key);
       this.weights.freeAdapter((this.#adapters.get(key) as LoadedAdapter).pointer);
@@ -137,10 +142,22 @@ export class OpenModel implements Lane {
     this.#adapters.clear();
   }
 
-  /** What makes vectors, where the settings ask for it. Its context is made at the first text, since it takes tens of megabytes. @throws {TandemError} engine_out_of_memory */
-  get vectors(): LlamaVectors | undefined {
-    if (!this.#settings.embeddings) return undefined;
+  /** Whether it was opened for vectors. */
+  get embeds(): boolean {
+    return this.#settings.embeddings;
+  }
+
+  /** What makes vectors. Its context is made at the first text, since it takes tens of megabytes. @throws {TandemError} engine_out_of_memory */
+  #vectorsMade(): LlamaVectors {
     return (this.#vectors ??= new LlamaVectors(this.#shared.native, this.weights, { ...this.#common, tokensMax: this.contextTokensMax }));
+  }
+
+  /** Embeds one text under an adapter by its key, in portions (`LlamaVectors.embed`). The model must have been opened for vectors. @throws {TandemError} engine_out_of_memory */
+  embed(tokens: readonly number[], adapter: string): Generator<undefined, Float32Array> {
+    const vectors = this.#vectorsMade();
+    const { pointer, scale } = this.#adapters.get(adapter) ?? none;
+    vectors.useAdapter(pointer, scale);
+    return vectors.embed(tokens);
   }
 
   /** What the main thread is told of it. */
@@ -148,7 +165,6 @@ export class OpenModel implements Lane {
     const { weights, vocabulary } = this;
     const { native } = this.#shared;
     const template = weights.text('tokenizer.chat_template');
-    const end = weights.header.metadata.get('tokenizer.ggml.eos_token_id');
     return {
       handle: this.handle,
       contextTokensMax: this.contextTokensMax,
@@ -157,11 +173,12 @@ export class OpenModel implements Lane {
       specialTexts: vocabulary.specialTexts,
       ...(template === undefined ? {} : { chatTemplate: template }),
       beginText: vocabulary.beginText,
-      endText: typeof end === 'number' ? vocabulary.shown(end) : '',
+      endText: vocabulary.endText,
+      bytesPerTokenMax: vocabulary.bytesPerTokenMax,
       addsBegin: vocabulary.addsBegin,
       ...(this.#settings.embeddings ? { embeddingDimensions: native.embeddingSize(weights.pointer) } : {}),
       writes: native.hasDecoder(weights.pointer),
-      rollsBack: this.#rollsBack,
+      rollsBack: this.rollsBack,
       parameters: Number(native.parameters(weights.pointer)),
       defaults: weights.defaults,
     };
@@ -179,12 +196,12 @@ export class OpenModel implements Lane {
   /** Memory for every request at once, but no more than an eighth of the machine's, and at least for one. */
   #memory(native: Native, layout: MemoryLayout, requests: number): { readonly cells: number; readonly sequences: number; readonly requests: number } {
     const model = this.weights.pointer;
-    const headLength = native.embeddingSize(model) / Math.max(1, native.heads(model));
-    const bytesPerCell = Math.max(1, 2 * 2 * native.layers(model) * native.keyHeads(model) * headLength);
+    const { key, value } = this.weights.heads;
+    const bytesPerCell = Math.max(1, 2 * native.layers(model) * native.keyHeads(model) * (key + value));
     const tokens = Math.ceil(this.contextTokensMax / cellsBlock) * cellsBlock;
     const fit = Math.max(1, Math.floor(totalmem() / 8 / bytesPerCell / tokens));
     if (layout === 'together') return { cells: tokens * Math.min(requests, fit), sequences: sequencesTogether, requests };
-    const sequences = Math.min(this.#rollsBack ? requests + sequencesSpare : requests, fit);
+    const sequences = Math.min(this.rollsBack ? requests + sequencesSpare : requests, fit);
     return { cells: tokens * sequences, sequences, requests: Math.min(requests, sequences) };
   }
 }

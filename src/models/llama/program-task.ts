@@ -1,9 +1,8 @@
 /** A running token program: gives it its environment, collects its events, frees what it holds when it ends. */
 import { fail } from '../../errors.ts';
+import { GrammarConstraint } from '../../decoding/grammar/constraint.ts';
 import type { Constraint, Laws, ProgramEnv, Step, TokenProgram, Vocabulary } from '../../decoding/program.ts';
 import { seededRandom } from '../../system/random.ts';
-import type { Native } from './bindings.ts';
-import { LlamaConstraint } from './grammar.ts';
 import type { OpenModel } from './open-model.ts';
 import type { LlamaSequence } from './sequences.ts';
 import type { PendingStep, Task } from './task.ts';
@@ -32,19 +31,16 @@ export class ProgramTask implements Task, ProgramEnv<unknown> {
   waits = false;
   readonly roles: ReadonlyMap<string, OpenModel>;
   readonly random: () => number;
-  readonly #native: Native;
   readonly #adapters: Readonly<Record<string, string>>;
   readonly #listener: ProgramListener;
   readonly #generator: Generator<readonly Step[], void, readonly Laws[]>;
   readonly #sequences: LlamaSequence[] = [];
-  readonly #constraints = new Set<LlamaConstraint>();
   #ended = false;
 
-  constructor(native: Native, settings: ProgramTaskSettings, listener: ProgramListener) {
+  constructor(settings: ProgramTaskSettings, listener: ProgramListener) {
     this.run = settings.run;
     this.roles = settings.roles;
     this.random = seededRandom(settings.seed).next;
-    this.#native = native;
     this.#adapters = settings.adapters;
     this.#listener = listener;
     this.#generator = settings.program(this, settings.args);
@@ -77,7 +73,6 @@ export class ProgramTask implements Task, ProgramEnv<unknown> {
     } catch {
       // a generator that is running cannot be told; it has thrown or will not be resumed
     }
-    for (const constraint of [...this.#constraints]) constraint.close();
     for (const sequence of this.#sequences) sequence.close();
     this.#listener.end(this, error);
   }
@@ -93,7 +88,7 @@ export class ProgramTask implements Task, ProgramEnv<unknown> {
   }
 
   constraint(role: string, gbnf: string): Constraint {
-    return LlamaConstraint.read(this.#native, this.#model(role).vocabulary, gbnf, this.#constraints);
+    return GrammarConstraint.begin(this.#model(role).vocabulary, gbnf);
   }
 
   emit(event: unknown): void {

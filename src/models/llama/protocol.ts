@@ -36,6 +36,8 @@ export interface OpenedModel {
   readonly chatTemplate?: string;
   readonly beginText: string;
   readonly endText: string;
+  /** Bytes of text that a token stands for at most. */
+  readonly bytesPerTokenMax: number;
   /** Whether the tokenizer itself puts a begin token first. */
   readonly addsBegin: boolean;
   /** Length of its vectors, with `embeddings`. */
@@ -76,7 +78,7 @@ export interface Asks {
   adapters: { readonly ask: { readonly handle: number; readonly adapters: OpenSettings['adapters'] }; readonly reply: null };
   tokenize: { readonly ask: { readonly handle: number; readonly pieces: readonly TextPiece[]; readonly begin: boolean }; readonly reply: number[] };
   detokenize: { readonly ask: { readonly handle: number; readonly tokens: readonly number[] }; readonly reply: string };
-  embed: { readonly ask: { readonly handle: number; readonly run: number; readonly texts: readonly (readonly number[])[] }; readonly reply: Float32Array[] };
+  embed: { readonly ask: { readonly handle: number; readonly run: number; readonly adapter: string; readonly texts: readonly (readonly number[])[] }; readonly reply: Float32Array[] };
   'session-open': { readonly ask: { readonly handle: number; readonly run: number; readonly adapter?: string; readonly law: SharedArrayBuffer }; readonly reply: null };
   'session-append': { readonly ask: { readonly run: number; readonly tokens: readonly number[] }; readonly reply: number };
   'session-rollback': { readonly ask: { readonly run: number; readonly length: number }; readonly reply: null };

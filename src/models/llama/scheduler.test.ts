@@ -15,11 +15,11 @@ interface Bench {
   readonly scheduler: Scheduler;
 }
 
-function bench({ watch = quiet, now = () => 0, tokensMax = 512 }: { readonly watch?: Watch; readonly now?: () => number; readonly tokensMax?: number } = {}): Bench {
+function bench({ watch = quiet, now = () => 0, tokensMax = 512, rollsBack = true }: { readonly watch?: Watch; readonly now?: () => number; readonly tokensMax?: number; readonly rollsBack?: boolean } = {}): Bench {
   const fake = new FakeContext('apart');
-  const store = new SequenceStore(fake.context, 8, tokensMax, true);
+  const store = new SequenceStore(fake.context, 8, tokensMax, rollsBack);
   const scheduler = new Scheduler(watch, now);
-  scheduler.addLane({ context: fake.context, store, useAdapter: () => undefined });
+  scheduler.addLane({ context: fake.context, store, rollsBack, useAdapter: () => undefined });
   return { fake, store, scheduler };
 }
 
@@ -168,4 +168,22 @@ test('a batch that was not computed: memory is cut back, and the step is tried a
   fake.outcomes.push('done', 'failed');
   while (scheduler.busy) scheduler.advance(1e9);
   assert.equal((failing.errors[0] as { readonly code: string }).code, 'engine_failed');
+});
+
+test('a batch of several requests is not stopped for one of them where that would be lost for all; alone, one may be', () => {
+  for (const rollsBack of [true, false]) {
+    const watched: (readonly number[])[] = [];
+    const it = bench({ watch: { ...quiet, begin: (runs) => void watched.push(runs) }, rollsBack });
+    const [one, other] = [1, 2].map((run) => new FakeTask(it.store, run, () => [])) as [FakeTask, FakeTask];
+    for (const task of [one, other]) it.scheduler.submit(task, [{ sequence: task.sequence, tokens: new Array<number>(300).fill(task.run), laws: 'last' }]);
+    it.scheduler.advance(0);
+    assert.deepEqual(watched, rollsBack ? [[1, 2]] : []);
+    it.scheduler.withdraw(other);
+    it.fake.rollsBack = rollsBack;
+    it.fake.outcomes.push('stopped');
+    it.scheduler.advance(0);
+    assert.deepEqual(watched.at(-1), [1]);
+    assert.equal(one.errors.length, rollsBack ? 0 : 1);
+    assert.equal(it.scheduler.busy, rollsBack);
+  }
 });

@@ -23,6 +23,8 @@ const portionMin = 16;
 export interface Lane {
   readonly context: LlamaContext;
   readonly store: SequenceStore;
+  /** Whether a sequence can be cut back after a batch that was stopped. */
+  readonly rollsBack: boolean;
   /** Applies an adapter by its name; empty for none. */
   useAdapter(name: string): void;
 }
@@ -126,7 +128,7 @@ export class Scheduler {
     this.#fill(queue);
     const { context } = queue.lane;
     const tokens = context.length;
-    const long = isLong(tokens, queue);
+    const long = isLong(tokens, queue) && this.#mayStop(queue.lane);
     if (long) this.#beginWatch(context);
     const timed = tokens >= portionMin;
     const beganMs = timed ? this.#now() : 0;
@@ -179,9 +181,15 @@ export class Scheduler {
 
   /** Makes memory as it was before a batch that was not computed; makes room, or ends whoever cannot go on. */
   #undo({ lane: { store } }: Queue, batch: readonly PendingStep[], outcome: DecodeOutcome): void {
-    for (const step of batch) store.restore(step.sequence);
-    if (outcome === 'failed') this.#failAll(batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
-    if (outcome === 'full' && !store.evict()) this.#failAll(batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
+    let failed = outcome === 'failed';
+    for (const step of batch) if (!store.restore(step.sequence)) failed = true;
+    if (failed) this.#failAll(batch, new TandemError('engine_failed', { message: 'The engine could not compute a batch.' }));
+    else if (outcome === 'full' && !store.evict()) this.#failAll(batch.slice(-1), new TandemError('engine_out_of_memory', { message: 'The memory of the model holds no further tokens.' }));
+  }
+
+  /** Whether stopping the batch harms nobody but the task that is stopped: what cannot be cut back is lost with it. */
+  #mayStop({ rollsBack }: Lane): boolean {
+    return rollsBack || this.#batch.every(({ task }) => task === this.#batch[0]?.task);
   }
 
   /** Lets a batch that takes long be stopped. Others are not watched, since asking after each operation takes its time too. */

@@ -39,6 +39,10 @@ export class LlamaSequence implements Sequence {
     return this.tokens.length;
   }
 
+  get lengthMax(): number {
+    return this.#store.tokensMax;
+  }
+
   get store(): SequenceStore {
     return this.#store;
   }
@@ -153,9 +157,9 @@ export class SequenceStore {
     while (this.evict());
   }
 
-  /** Makes memory agree with the tokens that a sequence holds, after a batch that was not done. */
-  restore(sequence: LlamaSequence): void {
-    if (sequence.open) this.context.cut(sequence.id, sequence.length);
+  /** Makes memory agree with the tokens that a sequence holds, after a batch that was not done. False when the model cannot. */
+  restore(sequence: LlamaSequence): boolean {
+    return !sequence.open || this.context.cut(sequence.id, sequence.length);
   }
 
   #make(role: string, adapter: string): LlamaSequence {

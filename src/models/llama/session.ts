@@ -26,7 +26,7 @@ export class LlamaSession implements Session {
     if (signal.aborted) fail('cancelled', 'The request was cancelled.');
     const law = lawMemory(size);
     const session = new LlamaSession(thread, thread.nextRun(), law, signal);
-    await session.#stoppable(thread.ask('session-open', { handle, run: session.#run, adapter, law: law.buffer as SharedArrayBuffer }));
+    await session.#begun(thread.ask('session-open', { handle, run: session.#run, adapter, law: law.buffer as SharedArrayBuffer }));
     return session;
   }
 
@@ -50,7 +50,7 @@ export class LlamaSession implements Session {
   async fork(): Promise<LlamaSession> {
     const law = lawMemory(this.#law.length);
     const fork = new LlamaSession(this.#thread, this.#thread.nextRun(), law, this.#signal);
-    await this.#stoppable(this.#thread.ask('session-fork', { run: this.#run, fork: fork.#run, law: law.buffer as SharedArrayBuffer }));
+    await fork.#begun(this.#stoppable(this.#thread.ask('session-fork', { run: this.#run, fork: fork.#run, law: law.buffer as SharedArrayBuffer })));
     fork.length = this.length;
     return fork;
   }
@@ -60,6 +60,16 @@ export class LlamaSession implements Session {
     this.#closed = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
     this.#thread.cancel(this.#run);
+  }
+
+  /** Waits until the engine has made it; closes it when the engine does not. */
+  async #begun(answer: Promise<null>): Promise<void> {
+    try {
+      await this.#stoppable(answer);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /** Waits for the engine, but not longer than the session is wanted. */

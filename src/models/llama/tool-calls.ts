@@ -1,12 +1,13 @@
 /**
  * Tool calls in the text of an answer: `<tool_call>{"name": …, "arguments": …}</tool_call>`, one or several, between or after text.
  *
- * Text that could begin a call is held back; a call is reported when it is complete. What looks like a call but is none (broken
- * JSON, an unknown function) stays text. Also the grammar that makes a model write calls and nothing else.
+ * Text that could begin a call is held back; a call is reported when it is complete, its arguments as they were written. A closing tag inside a
+ * string of the JSON closes nothing. What looks like a call but is none (broken JSON, an unknown function) stays text. Also the grammar that makes a model write calls and nothing else.
  */
 import { quoted, SchemaGrammar } from '../../decoding/json-schema.ts';
 import { fail } from '../../errors.ts';
 import type { Prompt, ToolDefinition } from '../../exchange.ts';
+import { memberSources } from './json-source.ts';
 
 const opening = '<tool_call>';
 const closing = '</tool_call>';
@@ -19,6 +20,9 @@ export class CallFinder {
   readonly #names: ReadonlySet<string>;
   #held = '';
   #inside: string | undefined;
+  /** How much of what is inside was looked at, and whether that ends in a string of the JSON. */
+  #looked = 0;
+  #inString = false;
 
   /** @param tools functions that may be called */
   constructor(tools: readonly ToolDefinition[]) {
@@ -35,12 +39,19 @@ export class CallFinder {
 
   /** What is left at the end of the answer. */
   end(): CallPart[] {
-    const left = this.#inside ?? this.#held;
+    const parts: CallPart[] = [];
+    while (this.#inside !== undefined) {
+      const inside = this.#inside;
+      this.#inside = undefined;
+      const call = this.#call(inside);
+      // the JSON is broken, so a tag that seemed to stand in a string may have closed it
+      const closed = call === undefined ? inside.indexOf(closing) : -1;
+      const whole = closed < 0 ? inside : inside.slice(0, closed + closing.length);
+      parts.push(call ?? { type: 'text', delta: whole }, ...this.push(inside.slice(whole.length)));
+    }
+    if (this.#held !== '') parts.push({ type: 'text', delta: this.#held });
     this.#held = '';
-    const call = this.#inside === undefined ? undefined : this.#call(this.#inside);
-    this.#inside = undefined;
-    if (call !== undefined) return [call];
-    return left === '' ? [] : [{ type: 'text', delta: left }];
+    return parts;
   }
 
   #outside(text: string, parts: CallPart[]): string {
@@ -52,12 +63,14 @@ export class CallFinder {
     if (delta !== '') parts.push({ type: 'text', delta });
     if (at < 0) return '';
     this.#inside = opening;
+    this.#looked = opening.length;
+    this.#inString = false;
     return all.slice(at + opening.length);
   }
 
   #within(text: string, parts: CallPart[]): string {
     const all = `${this.#inside}${text}`;
-    const at = all.indexOf(closing);
+    const at = this.#closingIn(all);
     if (at < 0) {
       this.#inside = all;
       return '';
@@ -68,13 +81,32 @@ export class CallFinder {
     return all.slice(at + closing.length);
   }
 
+  /** Where the closing tag stands outside of strings, looking on from where it was looked last; -1 where it has not come. */
+  #closingIn(all: string): number {
+    let at = this.#looked;
+    for (; at < all.length; at++) {
+      const character = all[at];
+      if (character === '"') this.#inString = !this.#inString;
+      else if (this.#inString && character === '\\') {
+        if (at + 1 === all.length) break; // what it escapes has not come
+        at++;
+      } else if (!this.#inString && character === '<') {
+        if (all.startsWith(closing, at)) return at;
+        if (closing.startsWith(all.slice(at))) break;
+      }
+    }
+    this.#looked = at;
+    return -1;
+  }
+
   #call(text: string): CallPart | undefined {
     try {
-      const body = JSON.parse(text.slice(opening.length).replace(closing, '')) as { name?: unknown; arguments?: unknown; parameters?: unknown };
-      const { name } = body;
-      const given = body.arguments ?? body.parameters ?? {};
+      const json = text.endsWith(closing) ? text.slice(opening.length, -closing.length) : text.slice(opening.length);
+      const { name, arguments: given, parameters } = JSON.parse(json) as { name?: unknown; arguments?: unknown; parameters?: unknown };
       if (typeof name !== 'string' || !this.#names.has(name)) return undefined;
-      return { type: 'call', name, arguments: typeof given === 'string' ? given : JSON.stringify(given) };
+      const value = given ?? parameters ?? {};
+      const written = memberSources(json).get(given == null ? 'parameters' : 'arguments');
+      return { type: 'call', name, arguments: typeof value === 'string' ? value : given == null && parameters == null ? '{}' : (written as string) };
     } catch {
       return undefined;
     }

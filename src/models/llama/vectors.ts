@@ -31,6 +31,11 @@ export class LlamaVectors {
     this.tokensMax = this.#encoder || this.#pooled ? Math.min(settings.tokensMax, batchTokensMax) : settings.tokensMax;
   }
 
+  /** Applies an adapter to what is embedded from now on; 0n for none. Not while a text is embedded. */
+  useAdapter(adapter: Pointer, scale: number): void {
+    this.#context.useAdapter(adapter, scale);
+  }
+
   /** Embeds one text in portions: each `next()` computes one. @throws {TandemError} context_too_long, parameter_invalid, engine_failed */
   *embed(tokens: readonly number[]): Generator<undefined, Float32Array> {
     if (tokens.length === 0) fail('parameter_invalid', { message: 'A text to embed has no tokens.', param: 'input' });

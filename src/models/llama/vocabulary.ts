@@ -5,6 +5,11 @@ import type { Vocabulary } from '../../decoding/program.ts';
 import type { Native, Pointer } from './bindings.ts';
 import type { TextPiece } from './protocol.ts';
 
+/** Tokenizers that write text anew before they cut it, leaving out spaces and marks: WordPiece and Unigram. */
+const rewriting = new Set([3, 4]);
+/** How many times shorter such a tokenizer is taken to make a text at most. */
+const rewritingShortens = 16;
+
 const attribute = { control: 1 << 3, userDefined: 1 << 4 } as const;
 
 /** A vocabulary of libllama. Lives in the engine thread. */
@@ -15,6 +20,8 @@ export class LlamaVocabulary implements Vocabulary {
   readonly hash: string;
   readonly specialTexts: readonly string[];
   readonly addsBegin: boolean;
+  /** Bytes of text that a token stands for at most, by the longest piece: tells that a text is too long before it is cut into tokens, which takes its time. */
+  readonly bytesPerTokenMax: number;
   readonly #native: Native;
   readonly #bytes: readonly Uint8Array[];
   readonly #ends: Uint8Array;
@@ -30,11 +37,13 @@ export class LlamaVocabulary implements Vocabulary {
     const hash = createHash('sha256');
     const special: string[] = [];
     const bytes: Uint8Array[] = [];
+    let longest = 1;
     for (let token = 0; token < this.size; token++) {
       if (native.isEnd(this.pointer, token)) this.#ends[token] = 1;
       const attributes = native.attributes(this.pointer, token);
       const isSpecial = (attributes & (attribute.control | attribute.userDefined)) !== 0;
       const shown = this.#piece(token, true);
+      longest = Math.max(longest, shown.length);
       if (isSpecial && shown.length > 0) special.push(Buffer.from(shown).toString('utf8'));
       hash.update(`${token}:${this.#ends[token]}:${attributes}:`).update(shown).update('\n');
       bytes.push((attributes & attribute.control) !== 0 ? this.#piece(token, false) : shown);
@@ -42,6 +51,7 @@ export class LlamaVocabulary implements Vocabulary {
     this.hash = hash.digest('hex').slice(0, 32);
     this.specialTexts = special;
     this.#bytes = bytes;
+    this.bytesPerTokenMax = longest * (rewriting.has(native.vocabType(this.pointer)) ? rewritingShortens : 1);
   }
 
   isEnd(token: number): boolean {
@@ -55,12 +65,13 @@ export class LlamaVocabulary implements Vocabulary {
   /** Text of the begin-of-sequence token, empty without one. */
   get beginText(): string {
     const begin = this.#native.begin(this.pointer);
-    return begin < 0 ? '' : this.shown(begin);
+    return begin < 0 ? '' : this.#shown(begin);
   }
 
-  /** Text of a token, control tokens too. */
-  shown(token: number): string {
-    return Buffer.from(this.#piece(token, true)).toString('utf8');
+  /** Text of the token that ends a text, empty without one. */
+  get endText(): string {
+    const end = this.#native.end(this.pointer);
+    return end < 0 ? '' : this.#shown(end);
   }
 
   /** Tokens of pieces of text. @param begin put the begin token first, where the tokenizer does so */
@@ -89,6 +100,11 @@ export class LlamaVocabulary implements Vocabulary {
       count = this.#native.tokenize(this.pointer, bytes, bytes.length, out, out.length, begin, special);
     }
     return out.subarray(0, count);
+  }
+
+  /** Text of a token, control tokens too. */
+  #shown(token: number): string {
+    return Buffer.from(this.#piece(token, true)).toString('utf8');
   }
 
   #piece(token: number, special: boolean): Uint8Array {

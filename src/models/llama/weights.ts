@@ -1,29 +1,48 @@
 /**
  * Model files in memory: mapped once for each file however many members use it, freed with the last of them.
  *
- * The header is checked before native code sees the file.
+ * Headers are checked before native code sees a file.
  */
 import { fail } from '../../errors.ts';
 import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
-import { readGgufHeader, type GgufHeader } from './gguf.ts';
+import { checkAdapter, checkModel, checkPart } from './file-checks.ts';
+import { readGguf, type GgufHeader } from './gguf.ts';
 import { withHugePages } from './huge-pages.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
+
+/** Numbers that a head's key and value have. */
+export interface HeadLengths {
+  readonly key: number;
+  readonly value: number;
+}
+
+/** The lengths that the file names, else an even share of the width. @param width of the states, where the file does not say @param heads of a layer */
+export function headLengths({ metadata }: Pick<GgufHeader, 'metadata'>, width: number, heads: number): HeadLengths {
+  const number = (key: string): number | undefined => {
+    const value = metadata.get(`${metadata.get('general.architecture')}.${key}`);
+    return typeof value === 'number' && value > 0 ? value : undefined;
+  };
+  const share = Math.floor((number('embedding_length') ?? width) / Math.max(1, heads));
+  return { key: number('attention.key_length') ?? share, value: number('attention.value_length') ?? share };
+}
 
 /** A model file in memory. */
 export class Weights {
   readonly pointer: Pointer;
   readonly header: GgufHeader;
   readonly vocabulary: LlamaVocabulary;
-  /** Whether attention runs on the processor with heads whose length is no multiple of 64 (but of 32, the length of an 8-bit block). */
+  /** Numbers that a head's key and value have. */
+  readonly heads: HeadLengths;
+  /** Whether attention runs on the processor with keys whose length is no multiple of 64 (but of 32, the length of an 8-bit block). */
   readonly slowHalfFloats: boolean;
   readonly #native: Native;
   users = 0;
 
   constructor(native: Native, pointer: Pointer, header: GgufHeader, gpuLayers: number) {
     this.#native = native;
-    const headLength = native.embeddingSize(pointer) / Math.max(1, native.heads(pointer));
-    this.slowHalfFloats = gpuLayers === 0 && headLength % 64 === 32 && native.hasDecoder(pointer);
+    this.heads = headLengths(header, native.embeddingSize(pointer), native.heads(pointer));
+    this.slowHalfFloats = gpuLayers === 0 && this.heads.key % 64 === 32 && native.hasDecoder(pointer);
     this.pointer = pointer;
     this.header = header;
     this.vocabulary = new LlamaVocabulary(native, pointer);
@@ -47,8 +66,7 @@ export class Weights {
 
   /** Loads a LoRA adapter of this model; pair it with `freeAdapter`, or free the model. @throws {TandemError} model_file_missing, model_file_invalid, model_unsupported */
   adapter(path: string): Pointer {
-    const header = readGgufHeader(path);
-    if (header.metadata.get('general.type') !== 'adapter') fail('model_unsupported', 'The adapter file is not a GGUF adapter (general.type).');
+    checkAdapter(readGguf(path));
     const { value, errors } = this.#native.watched(() => this.#native.adapterLoad(this.pointer, path));
     if (!value) fail('model_unsupported', { message: 'The adapter does not fit the model.', cause: errors.join('\n') });
     return value;
@@ -96,10 +114,8 @@ export class WeightsCache {
   }
 
   #load(path: string, gpuLayers: number): Weights {
-    const header = readGgufHeader(path);
+    const header = checkedHeader(path);
     const architecture = header.metadata.get('general.architecture');
-    if (typeof architecture !== 'string') fail('model_file_invalid', 'The file names no architecture (general.architecture).');
-    if (header.metadata.get('general.type') === 'adapter') fail('model_unsupported', 'The file is an adapter, not a model.');
     const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers };
     const { value, errors } = withHugePages(this.#native, () => this.#native.watched(() => this.#native.modelLoad(path, params)));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
@@ -107,4 +123,14 @@ export class WeightsCache {
     if (/unknown model architecture|unknown pre-tokenizer|unsupported|vocab/i.test(cause)) fail('model_unsupported', { message: `The engine cannot run the architecture "${architecture}" of this file.`, cause });
     return fail(/alloc|memory/i.test(cause) ? 'engine_out_of_memory' : 'model_file_invalid', { message: `The engine cannot load this file of the architecture "${architecture}".`, cause });
   }
+}
+
+/** The header of a model's file, once it and the further files of a split model were checked. */
+function checkedHeader(path: string): GgufHeader {
+  const file = readGguf(path);
+  checkModel(file);
+  const parts = Number(file.header.metadata.get('split.count') ?? 1);
+  const [, stem, count] = /^(.*)-00001-of-(\d{5})\.gguf$/.exec(path) ?? [];
+  if (stem !== undefined && Number(count) === parts) for (let part = 2; part <= parts; part++) checkPart(readGguf(`${stem}-${String(part).padStart(5, '0')}-of-${count}.gguf`));
+  return file.header;
 }

@@ -43,14 +43,15 @@ export async function findPulled(name: string, env: Env): Promise<Pulled | undef
   return readPulled(join(modelFolder(env), `${name.replace(/\.gguf$/i, '')}.gguf`));
 }
 
-/** What is known of a pulled file; undefined when the file or its description is absent, or their sizes differ. */
+/** What is known of a pulled file; undefined when the file, one of its parts or its description is absent, or their sizes differ. */
 export async function readPulled(path: string): Promise<Pulled | undefined> {
   try {
-    const [text, { size }] = await Promise.all([readFile(`${path}.json`, 'utf8'), stat(path)]);
+    const text = await readFile(`${path}.json`, 'utf8');
     const pulled = JSON.parse(text) as Partial<Pulled>;
     const { name, bytes, sha256, source, checkedAgainst = 'nothing', parts } = pulled;
     if (typeof name !== 'string' || typeof sha256 !== 'string' || typeof source !== 'string' || typeof bytes !== 'number') return undefined;
-    if (parts === undefined && bytes !== size) return undefined;
+    const sizes = await Promise.all((parts ?? [path]).map(async (part) => (await stat(part)).size));
+    if (bytes !== sizes.reduce((sum, size) => sum + size, 0)) return undefined;
     return { name, path, bytes, sha256, source, checkedAgainst, ...(parts === undefined ? {} : { parts }) };
   } catch {
     return undefined;

@@ -1,8 +1,9 @@
 /**
  * One file from one address: resumed where it stopped, checked while it streams, moved into place at the end.
  *
- * The bytes so far are in `<file>.part`, what they are a part of in `<file>.part.json` (ETag and size). They are kept
- * across runs and used again only when the server shows that the file is still the same (RFC 9110, 13.1.5 If-Range).
+ * The bytes so far are in `<file>.part`, what they are a part of in `<file>.part.json` (a validator and the size). They are kept
+ * across runs and used again only when the server can show that the file is still the same (RFC 9110, 13.1.5 If-Range), or when its SHA-256 is
+ * known and will show it.
  */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
@@ -40,6 +41,8 @@ export interface DownloadContext {
 
 /** Bytes to leave free on the disk. */
 const SPARE_BYTES = 67_108_864;
+/** A file that has not changed for so long before the reply can be told by that time. */
+const SETTLED_MS = 60_000;
 
 /** Fetches the file. @returns its size and SHA-256 @throws {TandemError} download_failed, download_corrupt, cancelled */
 export async function download(plan: DownloadPlan, context: DownloadContext): Promise<{ readonly bytes: number; readonly sha256: string }> {
@@ -62,7 +65,8 @@ export async function download(plan: DownloadPlan, context: DownloadContext): Pr
 class PartFile {
   readonly path: string;
   bytes = 0;
-  etag: string | undefined;
+  /** What shows that the server still has the same file (`validatorOf`). */
+  validator: string | undefined;
   totalBytes: number | undefined;
   readonly #file: FileHandle;
   #hash: Hash = createHash('sha256');
@@ -89,7 +93,7 @@ class PartFile {
 
   async #recall(plan: DownloadPlan, { signal, onProgress }: DownloadContext): Promise<void> {
     const { size } = await stat(this.path);
-    const known = await readFile(`${this.path}.json`, 'utf8').then((text) => JSON.parse(text) as { url?: unknown; etag?: unknown; totalBytes?: unknown }).catch(() => undefined);
+    const known = await readFile(`${this.path}.json`, 'utf8').then((text) => JSON.parse(text) as { url?: unknown; validator?: unknown; totalBytes?: unknown }).catch(() => undefined);
     const total = plan.bytes ?? (typeof known?.totalBytes === 'number' ? known.totalBytes : undefined);
     if (size === 0) return;
     if (known === undefined || known.url !== plan.url.href || (total !== undefined && size > total)) return this.restart();
@@ -99,7 +103,7 @@ class PartFile {
       this.bytes += chunk.length;
       onProgress('checking', this.bytes, total);
     }
-    this.etag = typeof known.etag === 'string' ? known.etag : undefined;
+    this.validator = typeof known.validator === 'string' ? known.validator : undefined;
     this.totalBytes = total;
   }
 
@@ -107,16 +111,16 @@ class PartFile {
   async restart(): Promise<void> {
     await this.#file.truncate(0);
     this.bytes = 0;
-    this.etag = undefined;
+    this.validator = undefined;
     this.totalBytes = undefined;
     this.#hash = createHash('sha256');
   }
 
   /** Notes what the bytes are a part of. */
-  async describe(url: URL, etag: string | undefined, totalBytes: number | undefined): Promise<void> {
-    this.etag = etag;
+  async describe(url: URL, validator: string | undefined, totalBytes: number | undefined): Promise<void> {
+    this.validator = validator;
     this.totalBytes = totalBytes;
-    await writeFile(`${this.path}.json`, JSON.stringify({ url: url.href, etag, totalBytes }));
+    await writeFile(`${this.path}.json`, JSON.stringify({ url: url.href, validator, totalBytes }));
   }
 
   async append(chunk: Buffer): Promise<void> {
@@ -187,8 +191,9 @@ function again(message: string, cause?: unknown, retryAfterMs?: number): never {
 
 async function attempt(part: PartFile, plan: DownloadPlan, context: DownloadContext): Promise<void> {
   const { fetcher, signal, onProgress } = context;
-  const strong = part.etag?.startsWith('"') === true ? { 'if-range': part.etag } : {};
-  const range: Record<string, string> = part.bytes > 0 ? { range: `bytes=${part.bytes}-`, ...strong } : {};
+  if (part.bytes > 0 && part.validator === undefined && plan.sha256 === undefined) await part.restart();
+  const same = part.validator === undefined ? {} : { 'if-range': part.validator };
+  const range: Record<string, string> = part.bytes > 0 ? { range: `bytes=${part.bytes}-`, ...same } : {};
   let reply: Fetched;
   try {
     reply = await fetcher.get(plan.url, range);
@@ -215,20 +220,20 @@ async function attempt(part: PartFile, plan: DownloadPlan, context: DownloadCont
 
 /** Decides from the reply's head where its bytes belong; afterwards the body can be appended. */
 async function accept(part: PartFile, plan: DownloadPlan, { status, headers, body }: Fetched, context: DownloadContext): Promise<void> {
-  const etag = typeof headers['etag'] === 'string' ? headers['etag'] : undefined;
   if (status === 206) {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range'])) ?? [];
     const totalBytes = total === undefined || total === '*' ? plan.bytes : Number(total);
-    const same = Number(start) === part.bytes && (part.etag === undefined || etag === undefined || etag === part.etag) && (part.totalBytes === undefined || totalBytes === part.totalBytes);
+    const sent = headers[isTag(part.validator) ? 'etag' : 'last-modified'];
+    const same = Number(start) === part.bytes && (part.validator === undefined || sent === undefined || sent === part.validator) && (part.totalBytes === undefined || totalBytes === part.totalBytes);
     if (!same) {
       await part.restart();
       again('The file changed on the server; it is fetched anew.');
     }
-    await part.describe(plan.url, etag ?? part.etag, totalBytes);
+    await part.describe(plan.url, part.validator ?? validatorOf(headers), totalBytes);
   } else if (status === 200) {
     if (part.bytes > 0) await part.restart();
     const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
-    await part.describe(plan.url, etag, length ?? plan.bytes);
+    await part.describe(plan.url, validatorOf(headers), length ?? plan.bytes);
   } else if (status === 416 && part.bytes > 0) {
     await part.restart();
     again('The server has no bytes there; the file is fetched anew.');
@@ -243,6 +248,20 @@ async function accept(part: PartFile, plan: DownloadPlan, { status, headers, bod
     fail('download_corrupt', `Expected a file of ${plan.bytes} bytes, the server offers ${part.totalBytes}.`);
   }
   if (part.totalBytes !== undefined) await checkSpace(plan.path, part.totalBytes - part.bytes, context);
+}
+
+/**
+ * What shows by a later reply that a file is still the same: its strong entity tag; without any tag, the time of its last change, where that lies
+ * so far before the reply that it cannot have changed twice at that time (RFC 9110, 8.8.2.2 and 13.1.5).
+ */
+function validatorOf({ etag, date, 'last-modified': changed }: Fetched['headers']): string | undefined {
+  if (etag !== undefined) return typeof etag === 'string' && isTag(etag) ? etag : undefined;
+  if (typeof changed !== 'string' || typeof date !== 'string') return undefined;
+  return Date.parse(date) - Date.parse(changed) >= SETTLED_MS ? changed : undefined;
+}
+
+function isTag(validator: string | undefined): boolean {
+  return validator?.startsWith('"') === true;
 }
 
 async function checkSpace(path: string, neededBytes: number, { freeBytes = freeOf }: DownloadContext): Promise<void> {

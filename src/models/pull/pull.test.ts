@@ -1,7 +1,8 @@
 /** Downloads against a local server that cuts the line, changes files, lies about them, ignores ranges and redirects. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,6 +16,7 @@ import type { Clock } from '../../system/clock.ts';
 import { choose } from './hub.ts';
 import { findPulled, listPulled, modelFolder, pullModel } from './index.ts';
 import type { PullOptions, PullProgress } from './index.ts';
+import { withLock } from './lock.ts';
 import { parseSpec } from './spec.ts';
 
 const SIZE = 3_000_000;
@@ -27,6 +29,8 @@ const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest
 interface Behaviour {
   file: Buffer;
   etag: string | undefined;
+  /** Last-Modified. */
+  modified: string | undefined;
   /** Cut the line after this many bytes of each reply, this many times. */
   cutAfter: number;
   cuts: number;
@@ -63,7 +67,7 @@ after(() => {
   }
 });
 beforeEach(async () => {
-  how = { file: content, etag: '"one"', cutAfter: Number.POSITIVE_INFINITY, cuts: 0, ranges: true, careless: false, status: undefined, length: true, listedSha: sha(content), listedBytes: SIZE, sidecar: undefined };
+  how = { file: content, etag: '"one"', modified: undefined, cutAfter: Number.POSITIVE_INFINITY, cuts: 0, ranges: true, careless: false, status: undefined, length: true, listedSha: sha(content), listedBytes: SIZE, sidecar: undefined };
   seen = [];
   cache = await mkdtemp(join(tmpdir(), 'tandem-pull-'));
 });
@@ -93,9 +97,9 @@ function serveFile(request: IncomingMessage, response: ServerResponse): void {
   if (how.status !== undefined) return void response.writeHead(how.status).end();
   const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
   const ifRange = request.headers['if-range'];
-  const partial = asked !== undefined && how.ranges && (ifRange === undefined || ifRange === how.etag || how.careless);
+  const partial = asked !== undefined && how.ranges && (ifRange === undefined || ifRange === how.etag || ifRange === how.modified || how.careless);
   const start = partial ? Number(asked) : 0;
-  const headers: Record<string, string | number> = { ...(how.etag === undefined ? {} : { etag: how.etag }) };
+  const headers: Record<string, string | number> = { ...(how.etag === undefined ? {} : { etag: how.etag }), ...(how.modified === undefined ? {} : { 'last-modified': how.modified }) };
   if (partial && start >= how.file.length) return void response.writeHead(416, { 'content-range': `bytes */${how.file.length}` }).end();
   if (partial) headers['content-range'] = `bytes ${start}-${how.file.length - 1}/${how.file.length}`;
   const rest = how.file.subarray(start);
@@ -173,6 +177,33 @@ describe('from an address', () => {
       assert.equal((await pull(`${base}/model.gguf`)).sha256, sha(other));
     });
   }
+  const longAgo = ['Mon, 01 Jan 2024 00:00:00 GMT', 'Tue, 02 Jan 2024 00:00:00 GMT'] as const;
+  const justNow = new Date().toUTCString();
+  const tellings: readonly [string, Partial<Behaviour>, Partial<Behaviour>, boolean][] = [
+    ['a time of change long ago', { etag: undefined, modified: longAgo[0] }, { modified: longAgo[1] }, true],
+    ['a time of change long ago, and a server that ignores If-Range', { etag: undefined, modified: longAgo[0] }, { modified: longAgo[1], careless: true }, true],
+    ['a time of change just now', { etag: undefined, modified: justNow }, { careless: true }, false],
+    ['a weak ETag', { etag: 'W/"same"', modified: longAgo[0] }, { modified: longAgo[1], careless: true }, false],
+    ['nothing', { etag: undefined }, { careless: true }, false],
+  ];
+  for (const [name, before, after, resumes] of tellings) {
+    test(`versions of a file are never joined: told apart by ${name}`, async () => {
+      for (const changed of [false, true]) {
+        await rm(join(cache, 'models'), { recursive: true, force: true });
+        Object.assign(how, { file: content, careless: false, cutAfter: 500_000, cuts: 1, ...before });
+        await assert.rejects(pull(`${base}/model.gguf`, { clock: { ...clock, sleep: () => Promise.reject(new Error('stopped')) } }), failsWith('cancelled'));
+        if (changed) Object.assign(how, { file: other, ...after });
+        seen = [];
+        assert.equal((await pull(`${base}/model.gguf`)).sha256, sha(how.file));
+        assert.equal(ranges()[0] !== undefined, resumes, 'goes on where it stopped');
+      }
+    });
+  }
+  test('a known SHA-256 shows in the end whether a file is the same', async () => {
+    Object.assign(how, { etag: undefined, cutAfter: 500_000, cuts: 1 });
+    await pull(`${base}/model.gguf#sha256=${sha(content)}`);
+    assert.match(ranges()[1] ?? '', /^bytes=\d+-$/);
+  });
   test('a server that ignores ranges sends everything again', async () => {
     Object.assign(how, { cutAfter: 700_000, cuts: 2, ranges: false });
     assert.equal((await pull(`${base}/model.gguf`)).sha256, sha(content));
@@ -247,6 +278,25 @@ describe('from an address', () => {
   });
 });
 
+test('a lock that somebody else took over meanwhile is not removed', async () => {
+  const path = join(cache, 'it.lock');
+  await writeFile(path, '1@elsewhere');
+  await utimes(path, 0, 0);
+  const live = `${process.pid}@${hostname()}`;
+  let looks = 0;
+  const late: Clock = {
+    ...clock,
+    wallMs: () => {
+      if (looks++ === 0) (rmSync(path), writeFileSync(path, live)); // between the look and the removal
+      return Date.now();
+    },
+    sleep: () => Promise.reject(new Error('stopped')),
+  };
+  await assert.rejects(withLock(path, late, new AbortController().signal, () => {}, async () => assert.fail('two at once')), failsWith('cancelled'));
+  assert.equal(await readFile(path, 'utf8'), live);
+  assert.deepEqual(await readdir(cache), ['it.lock']);
+});
+
 describe('from the hub', () => {
   test('prefers Q4_K_M, checks size and SHA-256, keeps the token to itself', async () => {
     const pulled = await pull('org/tiny', { endpoint: base, env: { HF_TOKEN: 'secret' } });
@@ -275,6 +325,18 @@ describe('from the hub', () => {
     assert.deepEqual(await files(), ['mine-00001-of-00002.gguf', 'mine-00001-of-00002.gguf.json', 'mine-00002-of-00002.gguf']);
     assert.deepEqual([pulled.name, pulled.bytes, pulled.parts?.length, states.at(-1)?.totalBytes], ['mine-00001-of-00002', 2 * SIZE, 2, 2 * SIZE]);
     assert.equal((await listPulled({ TANDEM_CACHE: cache })).length, 1);
+  });
+  test('a part of a split model that is gone or damaged is noticed', async () => {
+    const pulled = await pull('org/split', { endpoint: base });
+    const requests = ranges().length;
+    assert.deepEqual(await pull('org/split', { endpoint: base }), pulled);
+    assert.equal(ranges().length, requests);
+    for (const spoil of [() => rm(pulled.parts?.[1] ?? ''), () => writeFile(pulled.parts?.[1] ?? '', 'GGUF')]) {
+      await spoil();
+      assert.equal(await findPulled(pulled.name, { TANDEM_CACHE: cache }), undefined);
+      await pull('org/split', { endpoint: base });
+      assert.deepEqual(await readFile(pulled.parts?.[1] ?? ''), content);
+    }
   });
   test('an update on the hub is fetched', async () => {
     await pull('org/tiny', { endpoint: base });

@@ -1,18 +1,19 @@
 /**
  * The `recorded` engine: answers that real models gave, replayed, for evaluation without keys (docs/levels.md).
  *
- * The recording is asked for the last user message, or for the plain text of a completion. `temperature` and `seed`
+ * The recording is asked for the messages, or for the plain text of a completion. `temperature` and `seed`
  * choose among several recorded answers to a prompt: temperature 0 takes the first one, else the seed picks.
  */
 import { resolve } from 'node:path';
 import { TandemError, fail } from '../../errors.ts';
 import type { MemberConfig } from '../../config.ts';
+import { StopFinder } from '../../decoding/stops.ts';
 import type { EmittedToken, FinishReason, Place, Prompt, Sampling } from '../../exchange.ts';
 import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, GenerateRequest, Model, ModelPart } from '../port.ts';
 import { publicNames } from '../openai/body.ts';
 import { openRecording } from './recording.ts';
-import type { RecordedAnswer, Recording } from './recording.ts';
+import type { AskedMessage, RecordedAnswer, Recording } from './recording.ts';
 
 /** Settings of a `recorded` member. */
 export type RecordedSettings = Extract<MemberConfig, { engine: 'recorded' }>;
@@ -128,13 +129,13 @@ interface Replay {
 }
 
 function replayOf(recorded: RecordedAnswer, { stop = [], tokensMax }: Sampling): Replay {
-  const cuts = stop.map((text) => (text === '' ? -1 : recorded.answer.indexOf(text))).filter((at) => at !== -1);
-  const end = Math.min(recorded.answer.length, ...cuts);
+  const stops = new StopFinder(stop);
+  const end = stops.seeks ? stops.push(recorded.answer).length + stops.end().length : recorded.answer.length;
   const all = recorded.tokens ?? [...recorded.answer.matchAll(/\s*\S+|\s+$/g)].map(([text]) => ({ text }));
   const whole = recorded.completionTokens ?? (recorded.tokens?.length ?? Math.max(1, Math.ceil(recorded.answer.length / CHARACTERS_PER_TOKEN)));
   const upTo = clipped(all, end);
   const tokens = upTo.length === all.length ? whole : Math.ceil((whole * upTo.length) / all.length);
-  if (tokensMax === undefined || tokens <= tokensMax) return { pieces: upTo, completionTokens: tokens, reason: 'stop', complete: cuts.length === 0 };
+  if (tokensMax === undefined || tokens <= tokensMax) return { pieces: upTo, completionTokens: tokens, reason: 'stop', complete: !stops.found };
   const kept = Math.max(1, Math.floor((upTo.length * tokensMax) / tokens));
   return { pieces: upTo.slice(0, kept), completionTokens: tokensMax, reason: 'length', complete: false };
 }
@@ -156,10 +157,9 @@ function withTop(token: EmittedToken, count: number): EmittedToken {
   return top === undefined || count === 0 ? own : { ...own, top: top.slice(0, count) };
 }
 
-function askedOf(prompt: Prompt<string>): string {
-  if (prompt.text !== undefined) return prompt.text;
-  const last = prompt.messages.findLast((message) => message.role === 'user');
-  return last?.content ?? fail('parameter_missing', { message: 'Expected a user message, got none.', param: 'messages' });
+function askedOf(prompt: Prompt<string>): readonly AskedMessage[] {
+  if (prompt.text !== undefined) return [{ role: 'user', content: prompt.text }];
+  return prompt.messages.some((message) => message.role === 'user') ? prompt.messages : fail('parameter_missing', { message: 'Expected a user message, got none.', param: 'messages' });
 }
 
 function charactersOf(prompt: Prompt<string>): number {

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { ask, quietCall, says } from '../../../test/conformance/asking.ts';
 import { settingsOf, testContext } from '../../../test/conformance/settings.ts';
 import { TandemError } from '../../errors.ts';
+import type { Message } from '../../exchange.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Model } from '../port.ts';
@@ -41,6 +42,20 @@ test('finds answers by the last user message, and knows their correctness and co
   assert.ok(second?.type === 'finish' && second.correct === 0.25);
   assert.deepEqual(call.notes.map(([event]) => event), ['usage-estimated']);
   await assert.rejects(ask(model, says('three')), code('recording_missing'));
+});
+
+test('an answer of another conversation is never given', async () => {
+  const talk = (name: string, system?: string): Message[] => [...(system === undefined ? [] : [{ role: 'system' as const, content: system }]), { role: 'user', content: `My name is ${name}.` }, { role: 'assistant', content: `Hello ${name}.` }, { role: 'user', content: 'What is my name?' }];
+  const model = await open([{ messages: talk('Ann'), answer: 'Ann' }, { messages: talk('Bob'), answer: 'Bob' }, { messages: talk('Ann', 'Shout.'), answer: 'ANN' }, { messages: [{ role: 'system', content: 's' }, { role: 'user', content: 'one' }], answer: 'first' }, { prompt: 'two', answer: 'second' }]);
+  const text = async (messages: Message[]): Promise<string> => (await ask(model, { messages })).text;
+  assert.deepEqual([await text(talk('Ann')), await text(talk('Bob')), await text(talk('Ann', 'Shout.'))], ['Ann', 'Bob', 'ANN']);
+  await assert.rejects(text(talk('Carol')), code('recording_missing'));
+  await assert.rejects(text([{ role: 'user', content: 'What is my name?' }]), code('recording_missing'));
+  assert.equal(await text([{ role: 'user', content: 'one' }]), 'first', 'a row without earlier turns');
+  assert.equal(await text([{ role: 'system', content: 'other' }, { role: 'user', content: 'two ' }]), 'second');
+  const both = await open([{ prompt: 'p', answer: 'plain' }, { messages: [{ role: 'system', content: 's' }, { role: 'user', content: 'p' }], answer: 'with system' }]);
+  assert.equal((await ask(both, { messages: [{ role: 'system', content: 's' }, { role: 'user', content: 'p' }] })).text, 'with system');
+  assert.equal((await ask(both, says('p'))).text, 'plain');
 });
 
 test('a cut answer has no correctness', async () => {

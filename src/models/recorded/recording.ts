@@ -1,10 +1,13 @@
 /**
  * A recording: a file of JSON Lines with answers that real models gave, found again by their prompt.
  *
- * Opening reads the file once, checks every row and keeps for each only a hash of its prompt, its place and its length,
- * about 40 bytes; answers are read from the file when they are asked for.
+ * Opening reads the file once, checks every row and keeps for each only hashes of its prompt, its place and its length,
+ * less than 100 bytes; answers are read from the file when they are asked for.
  *
- * A row: {"prompt": "…" or "messages": [{"role", "content"}…], "answer": "…", "member"?: "…", "correct"?: 0 to 1 or a
+ * A prompt is found by all of its messages. One that is not recorded is found by its last user message, among the rows that have no
+ * earlier turns: an answer of another conversation is never given.
+ *
+ * A row: {"prompt": "…", which is one user message, or "messages": [{"role", "content"}…], "answer": "…", "member"?: "…", "correct"?: 0 to 1 or a
  * boolean, "promptTokens"?, "completionTokens"?, "tokens"?: [{"text", "logprob", "top"?: [{"text", "logprob"}…]}…]}.
  * Rows with the same prompt are several answers to it, the first one its greedy one.
  */
@@ -32,8 +35,15 @@ export interface RecordingFacts {
   readonly topLogprobsMax: number;
 }
 
+/** A message of a prompt. */
+export interface AskedMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
 interface Row extends RecordedAnswer {
-  readonly key: string;
+  /** By which it is found. */
+  readonly keys: readonly string[];
   readonly member: string | undefined;
 }
 
@@ -54,15 +64,16 @@ export class Recording {
     this.facts = facts;
   }
 
-  /** The `sample`-th answer to a prompt, counted round; undefined when there is none. */
-  async find(prompt: string, sample: number): Promise<RecordedAnswer | undefined> {
-    const key = prompt.trim();
-    const found = this.#rows.get(hashOf(key));
-    if (found === undefined) return undefined;
-    const numbers = typeof found === 'number' ? [found] : found;
-    for (let tried = 0; tried < numbers.length; tried++) {
-      const row = await this.#read(numbers[(sample + tried) % numbers.length] ?? 0);
-      if (row?.key === key) return row;
+  /** The `sample`-th answer to a prompt, counted round; undefined when there is none. @param messages with a user message among them */
+  async find(messages: readonly AskedMessage[], sample: number): Promise<RecordedAnswer | undefined> {
+    for (const key of [wholeKey(messages), lastKey(messages)]) {
+      const found = this.#rows.get(hashOf(key));
+      if (found === undefined) continue;
+      const numbers = typeof found === 'number' ? [found] : found;
+      for (let tried = 0; tried < numbers.length; tried++) {
+        const row = await this.#read(numbers[(sample + tried) % numbers.length] ?? 0);
+        if (row.keys.includes(key)) return row;
+      }
     }
     return undefined;
   }
@@ -72,7 +83,7 @@ export class Recording {
     return this.#file.close();
   }
 
-  async #read(number: number): Promise<Row | undefined> {
+  async #read(number: number): Promise<Row> {
     const bytes = Buffer.alloc(this.#lengths[number] ?? 0);
     const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, this.#starts[number] ?? 0);
     const row = bytesRead === bytes.length ? rowOf(bytes.toString('utf8')) : 'cut';
@@ -112,10 +123,11 @@ async function indexed(file: FileHandle, member: string | undefined): Promise<Re
     if (member !== undefined && row.member !== undefined && row.member !== member) continue;
     logprobs &&= row.tokens?.every((token) => token.logprob !== undefined) ?? false;
     for (const token of row.tokens ?? []) topLogprobsMax = Math.max(topLogprobsMax, token.top?.length ?? 0);
-    const hash = hashOf(row.key);
-    const known = rows.get(hash);
-    if (Array.isArray(known)) known.push(starts.length);
-    else rows.set(hash, known === undefined ? starts.length : [known, starts.length]);
+    for (const hash of row.keys.map(hashOf)) {
+      const known = rows.get(hash);
+      if (Array.isArray(known)) known.push(starts.length);
+      else rows.set(hash, known === undefined ? starts.length : [known, starts.length]);
+    }
     starts.push(start);
     lengths.push(bytes);
   }
@@ -154,7 +166,7 @@ function rowOf(line: string): Row | string {
   }
   if (typeof value !== 'object' || value === null) return 'a JSON object';
   const { prompt, messages, answer, member, correct, promptTokens, completionTokens, tokens } = value as Record<string, unknown>;
-  const asked = typeof prompt === 'string' ? prompt : lastUserText(messages);
+  const asked = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : messagesOf(messages);
   if (asked === undefined) return '"prompt" (a text) or "messages" with a user message';
   if (typeof answer !== 'string') return '"answer" (a text)';
   const score = typeof correct === 'boolean' ? Number(correct) : correct;
@@ -162,7 +174,7 @@ function rowOf(line: string): Row | string {
   const read = tokens == null ? undefined : tokensOf(tokens);
   if (read === null || (read !== undefined && read.map((token) => token.text).join('') !== answer)) return '"tokens" with "text" and "logprob" that spell the answer';
   return {
-    key: asked.trim(),
+    keys: asked.filter(({ role }) => role !== 'system').length > 1 ? [wholeKey(asked)] : [wholeKey(asked), lastKey(asked)],
     member: typeof member === 'string' ? member : undefined,
     answer,
     ...(typeof score === 'number' ? { correct: score } : {}),
@@ -172,10 +184,20 @@ function rowOf(line: string): Row | string {
   };
 }
 
-function lastUserText(messages: unknown): string | undefined {
-  if (!Array.isArray(messages)) return undefined;
-  const last = messages.findLast((message: { role?: unknown } | null) => message?.role === 'user') as { content?: unknown } | undefined;
-  return typeof last?.content === 'string' ? last.content : undefined;
+/** Messages as a row has them, contents that are no texts as JSON; undefined unless the last one of the user is a text. */
+function messagesOf(value: unknown): readonly AskedMessage[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const all = value as readonly ({ role?: unknown; content?: unknown } | null)[];
+  if (typeof all.findLast((message) => message?.role === 'user')?.content !== 'string') return undefined;
+  return all.map((message) => ({ role: String(message?.role), content: typeof message?.content === 'string' ? message.content : JSON.stringify(message?.content ?? '') }));
+}
+
+function wholeKey(messages: readonly AskedMessage[]): string {
+  return JSON.stringify(messages.map(({ role, content }) => [role === 'developer' ? 'system' : role, content.trim()]));
+}
+
+function lastKey(messages: readonly AskedMessage[]): string {
+  return messages.findLast(({ role }) => role === 'user')?.content.trim() ?? '';
 }
 
 function tokensOf(value: unknown): EmittedToken[] | null {
