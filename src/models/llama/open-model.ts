@@ -3,7 +3,7 @@ import { totalmem } from 'node:os';
 import { nothing, type Native, type Pointer } from './bindings.ts';
 import { LlamaContext, type MemoryLayout } from './context.ts';
 import type { OpenedModel, OpenSettings } from './protocol.ts';
-import type { Lane } from './scheduler.ts';
+import type { Lane } from './batch.ts';
 import { SequenceStore } from './sequences.ts';
 import { LlamaVectors } from './vectors.ts';
 import type { LlamaVocabulary } from './vocabulary.ts';

@@ -1,40 +1,16 @@
 /**
  * Joins the steps of all tasks into batches, one model at a time, and resumes the tasks with their laws.
  *
- * Models take turns. In a batch, short steps (writing, checking drafts) go first and whole; prompts share what is left, a
- * different one first each time. When others wait, prompts are read in portions of about `portionMs`, so that writing goes on
- * while a long prompt is read. Laws are read in place when all steps of a task were computed in one batch, which is the normal case.
+ * Models take turns; `batch.ts` says what goes into a batch, a different step first each time. Laws are read in place when all steps of
+ * a task were computed in one batch, which is the normal case.
  * A step that goes on by itself and has nobody beside it is computed token by token in one go, until the turn is over.
  */
 import { fail, TandemError } from '../../errors.ts';
-import { LlamaContext, batchTokensMax, type DecodeOutcome } from './context.ts';
+import { fillBatch, isLong, portionMin, type Lane, type Queue } from './batch.ts';
+import type { DecodeOutcome, LlamaContext } from './context.ts';
 import type { LlamaSequence, SequenceStore } from './sequences.ts';
 import { PendingStep, type Task } from './task.ts';
 import type { Step } from '../../decoding/program.ts';
-
-/** Steps of at most this many tokens are not split. */
-const shortTokens = 32;
-/** How long a batch may take while others wait. Milliseconds. */
-const portionMs = 40;
-/** The least that a prompt gets of a batch. */
-const portionMin = 16;
-
-/** Where steps are computed: a context with its sequences, and adapters by name. */
-export interface Lane {
-  readonly context: LlamaContext;
-  readonly store: SequenceStore;
-  /** Whether a sequence can be cut back after a batch that was stopped. */
-  readonly rollsBack: boolean;
-  /** Applies an adapter by its name; empty for none. */
-  useAdapter(name: string): void;
-}
-
-interface Queue {
-  readonly lane: Lane;
-  readonly steps: PendingStep[];
-  /** Milliseconds a token, measured on batches of prompts. */
-  msPerToken: number;
-}
 
 /** What the scheduler tells about the batch it begins, so that it can be stopped. */
 export interface Watch {
@@ -125,7 +101,7 @@ export class Scheduler {
 
   /** Computes a batch. */
   #compute(queue: Queue): void {
-    this.#fill(queue);
+    fillBatch(queue, this.#batch, this.#waiting > 1);
     const { context } = queue.lane;
     const tokens = context.length;
     const long = isLong(tokens, queue) && this.#mayStop(queue.lane);
@@ -260,57 +236,6 @@ export class Scheduler {
     this.#waiting += waits ? 1 : -1;
   }
 
-  /** Puts short steps and portions of prompts into the batch; all of them under one adapter. */
-  #fill({ lane, steps, msPerToken }: Queue): void {
-    const { context } = lane;
-    const { adapter } = (steps[0] as PendingStep).sequence;
-    lane.useAdapter(adapter);
-    if (steps.length === 1 && (steps[0] as PendingStep).remaining <= shortTokens) {
-      // one request at a time is the common case, and a small model's step is short
-      const step = steps[0] as PendingStep;
-      step.choose(step.remaining);
-      step.put(context);
-      this.#batch.push(step);
-      return;
-    }
-    let tokensLeft = batchTokensMax;
-    let rowsLeft = context.outputsMax;
-    const choose = (step: PendingStep, portion: number): void => {
-      tokensLeft -= portion;
-      rowsLeft -= step.choose(portion);
-      this.#batch.push(step);
-    };
-    let prompts: PendingStep[] | undefined;
-    for (let n = 0; n < steps.length; n++) {
-      const step = steps[n] as PendingStep;
-      if (step.sequence.adapter !== adapter) continue;
-      const { remaining } = step;
-      if (remaining > shortTokens) (prompts ??= []).push(step);
-      else if (remaining <= tokensLeft && step.rowsOf(remaining) <= rowsLeft) choose(step, remaining);
-    }
-    if (prompts !== undefined) {
-      let budget = Math.min(tokensLeft, this.#portion(msPerToken) - (batchTokensMax - tokensLeft));
-      for (let n = 0; n < prompts.length; n++) {
-        const step = prompts[n] as PendingStep;
-        const share = Math.max(portionMin, Math.floor(budget / (prompts.length - n)));
-        let count = Math.min(step.remaining, share, tokensLeft);
-        count -= Math.max(0, step.rowsOf(count) - rowsLeft);
-        if (count <= 0) continue;
-        choose(step, count);
-        budget -= count;
-      }
-    }
-    // where sequences lie apart, the library computes neighbours together, and everything else one after the other
-    if (this.#batch.length > 1) this.#batch.sort((a, b) => a.sequence.id - b.sequence.id);
-    for (let n = 0; n < this.#batch.length; n++) (this.#batch[n] as PendingStep).put(context);
-  }
-
-  /** Tokens that a batch may have: all, unless somebody waits for it. */
-  #portion(msPerToken: number): number {
-    if (this.#waiting <= 1) return batchTokensMax;
-    return msPerToken === 0 ? batchTokensMax / 4 : Math.max(2 * shortTokens, Math.floor(portionMs / msPerToken));
-  }
-
   /** Takes what was computed, and does not go on, out of the queue and resumes the tasks that have all that they asked for. */
   #finish({ steps }: Queue): void {
     const batch = this.#batch;
@@ -353,11 +278,6 @@ export class Scheduler {
       this.submit(task, task.fail(error));
     }
   }
-}
-
-/** Whether a batch takes so long that it must be possible to stop it. */
-function isLong(tokens: number, { msPerToken }: Queue): boolean {
-  return tokens > shortTokens || tokens * msPerToken > portionMs / 2;
 }
 
 /** Whether all that a task asked for was computed. */
