@@ -11,12 +11,15 @@ function given(used: readonly number[], started = 700): number[] {
   return used.flatMap((ms, second) => (quiet.look((usedMs += ms), 1_000) ? [second] : []));
 }
 
-test('memory is given back in the first quiet second after enough work, and once', () => {
-  assert.deepEqual(given([900, 900, 900, 10, 5, 5, 5]), [3]);
-  assert.deepEqual(given([900, 900, 60, 900, 40, 0]), [4], 'a second with some work is not quiet');
-  assert.deepEqual(given([1_900, 0, 0, 90, 10, 0, 0]), [4], 'work adds up over quiet seconds');
-  assert.deepEqual(given([5, 5, 5, 5]), [], 'what the start used does not count');
-  assert.deepEqual(given([2_000, 0, 2_000, 0]), [1, 3]);
+const quiet = (seconds: number): number[] => new Array<number>(seconds).fill(5);
+
+test('memory is given back after ten quiet seconds that follow enough work, and once', () => {
+  assert.deepEqual(given([900, 900, 900, ...quiet(30)]), [12]);
+  assert.deepEqual(given([900, 900, 900, ...quiet(9), 900, ...quiet(9)]), [], 'a pause is not the end of work');
+  assert.deepEqual(given([900, 900, 60, 900, ...quiet(10)]), [13], 'a second with some work is not quiet');
+  assert.deepEqual(given([1_900, ...quiet(19), 90, ...quiet(12)]), [30], 'work adds up over quiet seconds');
+  assert.deepEqual(given(quiet(40)), [], 'what the start used does not count');
+  assert.deepEqual(given([2_000, ...quiet(12), 2_000, ...quiet(12)]), [10, 23]);
 });
 
 const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } };

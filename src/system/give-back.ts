@@ -3,8 +3,10 @@
  *
  * Load leaves a process with dead objects that nobody collects while nothing is allocated, and with a native heap that is as large as
  * it ever had to be; how much depends on when a collection last came and when each thread needed most. Both are given
- * back in the first quiet second after enough work to be worth it. V8 keeps the pages that a collection frees for some eight more seconds,
- * and shrinks its heap if it stays quiet (`npm run bench:gateway -- --memory-only`).
+ * back when there was little to do for ten seconds after enough work to be worth it, not in every pause of it: whoever comes next
+ * finds a small heap, and waits while it grows (`bench/gateway-versions.ts` with pauses of a second: up to a third less throughput).
+ * V8 keeps the pages that a collection frees for some eight more seconds, and shrinks its heap if it stays quiet
+ * (`npm run bench:gateway -- --memory-only`).
  */
 import { collect } from './memory.ts';
 import { trimNativeHeap } from './native-heap.ts';
@@ -15,6 +17,9 @@ const lookMs = 1_000;
 /** There is little to do while the process uses less than this share of one processor. */
 const quietShare = 0.05;
 
+/** How long there must be little to do. Milliseconds. */
+const quietMs = 10_000;
+
 /** Processor time after which giving back is worth it: a collection takes some 30 ms, in which this thread answers nobody. Milliseconds. */
 const workMs = 2_000;
 
@@ -22,6 +27,7 @@ const workMs = 2_000;
 export class Quiet {
   #usedMs: number;
   #workedMs = 0;
+  #quietMs = 0;
 
   /** @param usedMs processor time that counts as used for the start */
   constructor(usedMs: number) {
@@ -33,7 +39,8 @@ export class Quiet {
     const used = usedMs - this.#usedMs;
     this.#usedMs = usedMs;
     this.#workedMs += used;
-    if (used > quietShare * passedMs || this.#workedMs < workMs) return false;
+    this.#quietMs = used > quietShare * passedMs ? 0 : this.#quietMs + passedMs;
+    if (this.#quietMs < quietMs || this.#workedMs < workMs) return false;
     this.#workedMs = 0;
     return true;
   }
