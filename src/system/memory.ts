@@ -2,7 +2,7 @@
  * Keeps the memory of a long-running process in bounds.
  *
  * V8 lets the part of a heap in which new objects are made (the young generation) double again and again under load, to 128 MiB on
- * a machine with much memory, in each thread, although a gateway's objects die young and nothing is gained beyond some 16. A
+ * a machine with much memory, in each thread, although a gateway's objects die young and little is gained beyond some 64. A
  * thread's heap is bounded where the thread is made (`youngGeneration`). The main thread's limit is fixed before any code
  * runs, so its growth is stopped when it has reached the size (`holdYoungGeneration`).
  */
@@ -12,7 +12,7 @@ import { runInNewContext } from 'node:vm';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
 /** Half of the young generation that holds new objects, in MiB; the other half takes those that live on. */
-const halfMiB = { gateway: 8, engine: 4, store: 2 } as const;
+const halfMiB = { gateway: 32, engine: 4, store: 2 } as const;
 
 /** How much the other part of a heap may grow over what was alive in it before it is collected. V8's own choice is up to 300. */
 const oldGrowthPercent = 50;
