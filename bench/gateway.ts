@@ -29,7 +29,7 @@ const secondsPerRound = 0.5;
 const memoryFrom = quick ? 4_000 : 20_000;
 const memoryTo = quick ? 20_000 : 200_000;
 /** Within it the gateway gives memory back. Milliseconds. */
-const restMs = 30_000;
+const restMs = 80_000;
 
 interface Compared {
   readonly throughputRatio: number;

@@ -13,13 +13,13 @@ function given(used: readonly number[], started = 700): number[] {
 
 const quiet = (seconds: number): number[] => new Array<number>(seconds).fill(5);
 
-test('memory is given back after ten quiet seconds that follow enough work, and once', () => {
-  assert.deepEqual(given([900, 900, 900, ...quiet(30)]), [12]);
-  assert.deepEqual(given([900, 900, 900, ...quiet(9), 900, ...quiet(9)]), [], 'a pause is not the end of work');
-  assert.deepEqual(given([900, 900, 60, 900, ...quiet(10)]), [13], 'a second with some work is not quiet');
-  assert.deepEqual(given([1_900, ...quiet(19), 90, ...quiet(12)]), [30], 'work adds up over quiet seconds');
-  assert.deepEqual(given(quiet(40)), [], 'what the start used does not count');
-  assert.deepEqual(given([2_000, ...quiet(12), 2_000, ...quiet(12)]), [10, 23]);
+test('memory is given back after a quiet minute that follows enough work, and once', () => {
+  assert.deepEqual(given([900, 900, 900, ...quiet(180)]), [62]);
+  assert.deepEqual(given([900, 900, 900, ...quiet(59), 900, ...quiet(59)]), [], 'a pause is not the end of work');
+  assert.deepEqual(given([900, 900, 60, 900, ...quiet(60)]), [63], 'a second with some work is not quiet');
+  assert.deepEqual(given([1_500, ...quiet(65), 900, ...quiet(65)]), [126], 'work adds up over quiet seconds');
+  assert.deepEqual(given(quiet(240)), [], 'what the start used does not count');
+  assert.deepEqual(given([2_000, ...quiet(62), 2_000, ...quiet(62)]), [60, 123]);
 });
 
 const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } };

@@ -33,7 +33,12 @@ export function fixThreadsYoungGeneration(): void {
 /** How often a young generation that has its size is looked at: V8 makes it smaller when there is little to do. Milliseconds. */
 const lookMs = 1_000;
 
-/** Stops the growth of this thread's young generation when it has its size, and allows it below; collects the rest earlier, in all threads. For the main thread. */
+/**
+ * Stops the growth of this thread's young generation when it has its size, and allows it below; collects the rest earlier, in all threads.
+ * The first time it grows step by step, since a start needs little; when it was given back after load (`give-back.ts`) it grows in one
+ * step, since a small one costs a request up to a tenth more processor time, and with few requests at once it would stay small for minutes.
+ * For the main thread.
+ */
 export function holdYoungGeneration(): void {
   if (isChosen()) return;
   const grows = (): boolean => youngBytes() < 2 * halfMiB.gateway * 2 ** 20;
@@ -41,8 +46,8 @@ export function holdYoungGeneration(): void {
   const collections = new PerformanceObserver(() => {
     if (!grows()) hold();
   });
-  const grow = (): void => {
-    setFlagsFromString('--semi-space-growth-factor=2');
+  const grow = (factor: number): void => {
+    setFlagsFromString(`--semi-space-growth-factor=${factor}`);
     collections.observe({ entryTypes: ['gc'] });
   };
   const hold = (): void => {
@@ -51,7 +56,7 @@ export function holdYoungGeneration(): void {
     const timer = setInterval(() => {
       if (!grows()) return;
       clearInterval(timer);
-      grow();
+      grow(halfMiB.gateway);
     }, lookMs).unref();
   };
   setFlagsFromString(`--heap-growing-percent=${oldGrowthPercent}`);
@@ -60,7 +65,7 @@ export function holdYoungGeneration(): void {
     setFlagsFromString('--semi-space-growth-factor=2');
     setFlagsFromString('--heap-growing-percent=0');
   });
-  if (grows()) grow();
+  if (grows()) grow(2);
   else hold();
 }
 
