@@ -12,6 +12,7 @@ import type { Part, Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 import { ask, stoppable } from './ask.ts';
 import type { CallStream } from './call.ts';
+import { cutAfter, tokensOf } from './handover-cut.ts';
 import { mayMoveOn } from './member-order.ts';
 import type { Recipe, RecipeContext } from './recipe.ts';
 import { continuing, endsPlainly } from './view.ts';
@@ -143,7 +144,7 @@ async function* handedOver(winner: Runner, first: readonly Part[], target: AnyMe
   const careful = target.model.place === 'cloud' && winner.member.model.place !== 'cloud';
   let written = '';
   let tokens = 0;
-  for await (const part of rest(winner, first)) {
+  for await (const part of cutAfter(rest(winner, first), context.knobs.handoverTokens)) {
     const due = tokens >= context.knobs.handoverTokens;
     // with the next part at hand it is known whether the word before it was finished
     if (due && part.type === 'text' && (!careful || endsPlainly(written + (/^\s/.exec(part.delta)?.[0] ?? '')))) {
@@ -152,7 +153,7 @@ async function* handedOver(winner: Runner, first: readonly Part[], target: AnyMe
     yield part;
     if (part.type !== 'text') return yield* winner.stream;
     written += part.delta;
-    tokens += part.tokens?.length ?? part.delta.length / 4;
+    tokens += tokensOf(part);
   }
 }
 

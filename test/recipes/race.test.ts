@@ -1,6 +1,7 @@
 /** Race: first tokens, hand-over, losers, faults. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { cutAfter } from '../../src/recipes/handover-cut.ts';
 import { fake, type FakeMember, type FakeSettings } from './fake-model.ts';
 import { calls, serveOne, virtualClock, type Order, type Served } from './harness.ts';
 
@@ -120,4 +121,21 @@ test('faults: one side failing leaves the race to the other; both failing is an 
   assert.equal(cancelled.served.error?.code, 'cancelled');
   assert.deepEqual([cancelled.small.stopped(), cancelled.large.stopped()], [1, 1]);
   assert.deepEqual(calls(cancelled.served), ['small', 'large']);
+});
+
+test('a part that holds more than is wanted before the hand-over is cut in two', async () => {
+  const parts = async (tokensMax: number, ...given: readonly { readonly delta: string; readonly tokens?: readonly { readonly text: string }[] }[]): Promise<string[]> => {
+    const source = (async function* () {
+      for (const one of given) yield { type: 'text', answer: 0, member: 'small', ...one } as const;
+    })();
+    const cut: string[] = [];
+    for await (const part of cutAfter(source, tokensMax)) cut.push(part.type === 'text' ? `${part.delta}|${part.tokens?.length ?? ''}` : part.type);
+    return cut;
+  };
+  const tokens = [{ text: 'One' }, { text: ' two' }, { text: ' three' }];
+  assert.deepEqual(await parts(2, { delta: 'One two three', tokens }), ['One two|2', ' three|1']);
+  assert.deepEqual(await parts(3, { delta: 'One two three', tokens }, { delta: ' four', tokens: [{ text: ' four' }] }), ['One two three|3', ' four|1']);
+  assert.deepEqual(await parts(1, { delta: 'é', tokens: [{ text: '\uFFFD' }, { text: '\uFFFD' }] }), ['é|2'], 'not in the middle of a character');
+  assert.deepEqual(await parts(2, { delta: 'Once upon a time' }), ['Once upon|', ' a time|'], 'without tokens before a blank');
+  assert.deepEqual(await parts(2, { delta: 'Onceuponatime' }, { delta: ' there was' }), ['Onceuponatime|', ' there was|']);
 });
