@@ -1,6 +1,6 @@
 /**
  * Where a text is handed over from one model to another. Engines join what comes fast, so one part can hold a whole answer: it is cut
- * in two after as many tokens as are wanted, at a token's end where tokens are known, else before the next blank, at four characters a token.
+ * in two after as many tokens as are wanted and the word that they end in. Where tokens are not known they are taken as four characters each.
  */
 import type { Part } from '../exchange.ts';
 
@@ -31,7 +31,9 @@ function cut(part: TextPart, tokensMax: number): readonly TextPart[] {
     const at = delta.slice(Math.ceil(tokensMax * charactersAToken)).search(/\s/);
     return at < 0 ? [part] : halves(part, Math.ceil(tokensMax * charactersAToken) + at);
   }
-  const head = tokens.slice(0, Math.ceil(tokensMax));
+  const wanted = Math.ceil(tokensMax);
+  const wordEnd = tokens.findIndex(({ text }, at) => at >= wanted && /^\s/.test(text));
+  const head = tokens.slice(0, wordEnd < 0 ? wanted : wordEnd);
   const text = head.reduce((joined, token) => joined + token.text, '');
   if (head.length === tokens.length || !delta.startsWith(text)) return [part]; // a character can lie across tokens
   const [first, second] = halves(part, text.length);

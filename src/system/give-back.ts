@@ -4,8 +4,8 @@
  * Load leaves a process with dead objects that nobody collects while nothing is allocated, and with a native heap that is as large as
  * it ever had to be; how much depends on when a collection last came and when each thread needed most. Both are given
  * back when there was little to do for a minute after enough work to be worth it, not in every pause of it: whoever comes next
- * finds a small heap and code that is compiled anew (`bench/gateway-versions.ts` with pauses of a second between rounds: up to a third less
- * throughput when every one of them was used; after one of ten seconds 2 to 4 % more time a request for as long as was measured).
+ * finds a small heap, and is slower for some time (`bench/gateway-versions.ts --portkey`, whose rounds are pauses for the others: a seventh to a third
+ * less throughput when every pause was used; when only the one before the first round was, 2 to 4 % more time a request at one connection).
  * V8 keeps the pages that a collection frees for some eight more seconds, and shrinks its heap if it stays quiet
  * (`npm run bench:gateway -- --memory-only`).
  */

@@ -36,7 +36,7 @@ const lookMs = 1_000;
 /**
  * Stops the growth of this thread's young generation when it has its size, and allows it below; collects the rest earlier, in all threads.
  * The first time it grows step by step, since a start needs little; when it was given back after load (`give-back.ts`) it grows in one
- * step, since a small one costs a request up to a tenth more processor time, and with few requests at once it would stay small for minutes.
+ * step, since a small one costs a request some percent more processor time (`bench/gateway-versions.ts --portkey --connections 1`), and with few requests at once it grows slowly.
  * For the main thread.
  */
 export function holdYoungGeneration(): void {

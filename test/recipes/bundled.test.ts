@@ -82,7 +82,9 @@ test('a race hands its beginning over, and the other side continues it', { skip 
     const { text, trace } = await answer('tandem/race', questions[4] ?? '', { tokensMax: 60, seed: 7, ...more }, { knobs: { handover: 'to-large', handoverTokens: 4, largeDelayMs: 5000 } });
     assert.ok(text.length > 0);
     assert.equal(trace.spans.flatMap((span) => span.decisions).find(({ name }) => name === 'race.handover')?.chosen, 'large');
-    assert.ok((trace.shares['large'] ?? 0) > 0 && (trace.shares['small'] ?? 0) > 0);
+    assert.ok((trace.shares['large'] ?? 0) > 0);
+    const share = trace.shares['small'] ?? 0;
+    assert.ok(share > 0 && share < 20, `${share}: of the answer, not of all that came of the call`);
   }
 });
 

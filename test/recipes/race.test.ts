@@ -135,6 +135,8 @@ test('a part that holds more than is wanted before the hand-over is cut in two',
   const tokens = [{ text: 'One' }, { text: ' two' }, { text: ' three' }];
   assert.deepEqual(await parts(2, { delta: 'One two three', tokens }), ['One two|2', ' three|1']);
   assert.deepEqual(await parts(3, { delta: 'One two three', tokens }, { delta: ' four', tokens: [{ text: ' four' }] }), ['One two three|3', ' four|1']);
+  assert.deepEqual(await parts(1, { delta: 'Sub-way here', tokens: [{ text: 'Sub' }, { text: '-way' }, { text: ' here' }] }), ['Sub-way|2', ' here|1'], 'not in the middle of a word');
+  assert.deepEqual(await parts(1, { delta: '天地', tokens: [{ text: '天' }, { text: '地' }] }), ['天|1', '地|1'], 'where no blank comes, at the token');
   assert.deepEqual(await parts(1, { delta: 'é', tokens: [{ text: '\uFFFD' }, { text: '\uFFFD' }] }), ['é|2'], 'not in the middle of a character');
   assert.deepEqual(await parts(2, { delta: 'Once upon a time' }), ['Once upon|', ' a time|'], 'without tokens before a blank');
   assert.deepEqual(await parts(2, { delta: 'Onceuponatime' }, { delta: ' there was' }), ['Onceuponatime|', ' there was|']);

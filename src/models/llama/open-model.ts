@@ -1,9 +1,9 @@
 /** An open model in the engine thread: its weights (shared), its context and sequences, its adapters, its vectors. */
 import { totalmem } from 'node:os';
+import type { Lane } from './batch.ts';
 import { nothing, type Native, type Pointer } from './bindings.ts';
 import { LlamaContext, type MemoryLayout } from './context.ts';
 import type { OpenedModel, OpenSettings } from './protocol.ts';
-import type { Lane } from './batch.ts';
 import { SequenceStore } from './sequences.ts';
 import { LlamaVectors } from './vectors.ts';
 import type { LlamaVocabulary } from './vocabulary.ts';
