@@ -107,8 +107,8 @@ export interface Runtime {
    * @throws {TandemError} store_failed
    */
   reward(traceId: string, score: number, source: string): Promise<RewardFate | undefined>;
-  /** Vectors for texts. @throws {TandemError} */
-  embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer>;
+  /** Vectors for texts. `traceId`: the trace's id, where it must be known before (32 hex digits). @throws {TandemError} */
+  embed(request: EmbeddingRequest, signal: AbortSignal, traceId?: string): Promise<EmbeddingAnswer>;
   /** Stops taking work, closes models and store. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -123,36 +123,35 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
   const { clock = systemClock, random = systemRandom, env = process.env, baseDir = process.cwd() } = overrides;
   const routers = await trainedRouters(config.routers, baseDir);
   const trained = [...(routers.size === 0 ? [] : ([['route', routeWith(routers)]] as [string, Recipe][])), ...(await trainedCascade(config.cascades, baseDir))];
-  const store = overrides.store ?? (await openStore(config.store, { baseDir, clock, env }));
-  let team: Team;
-  try {
-    team = overrides.team ?? (await openTeam(config.members, { baseDir, env, clock, random }));
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-  let steering: Steering;
-  try {
-    steering = await Steering.open({ config, team, store, clock, routers });
-  } catch (error) {
-    await team.close();
-    await store.close();
-    throw error;
-  }
-  const recipes = new Map([...registry, ['auto', steering.auto], ...trained, ...(overrides.recipes ?? [])]);
-  const meter = createMeter({ clock });
-  const exporter = createExporter(config.telemetry, { env, servers: serversOf(config.members) });
-  const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
-  const purse = steering.purse === undefined ? {} : { purse: steering.purse };
-  const stages: Stages = {
-    admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
-    guardInput: createInputGuard(config.guard),
-    mask: createMask(config.privacy),
-    cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...purse }),
-    guardOutput: createOutputGuard(config.guard),
+  /** What is open and must be closed again if the rest fails. */
+  const open: { close(): Promise<void> }[] = [];
+  const kept = <T extends { close(): Promise<void> }>(opened: T): T => {
+    open.push(opened);
+    return opened;
   };
-  const embedding = new Embedding({ stages, team, meter, clock, ...purse });
-  return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
+  try {
+    const store = kept(overrides.store ?? (await openStore(config.store, { baseDir, clock, env })));
+    const team = kept(overrides.team ?? (await openTeam(config.members, { baseDir, env, clock, random })));
+    const steering = kept(await Steering.open({ config, team, store, clock, routers }));
+    const recipes = new Map([...registry, ['auto', steering.auto], ...trained, ...(overrides.recipes ?? [])]);
+    const meter = createMeter({ clock });
+    const exporter = createExporter(config.telemetry, { env, servers: serversOf(config.members) });
+    if (exporter !== undefined) kept(exporter);
+    const admission = createAdmission({ config, team, recipes: new Set(recipes.keys()), store, clock, env, ...(overrides.accounts === undefined ? {} : { accounts: overrides.accounts }) });
+    const purse = steering.purse === undefined ? {} : { purse: steering.purse };
+    const stages: Stages = {
+      admit: steering.purse === undefined ? admission.admit : leasing(admission.admit, steering),
+      guardInput: createInputGuard(config.guard),
+      mask: createMask(config.privacy),
+      cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...purse }),
+      guardOutput: createOutputGuard(config.guard),
+    };
+    const embedding = new Embedding({ stages, team, meter, clock, ...purse });
+    return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
+  } catch (error) {
+    for (const opened of open.reverse()) await opened.close();
+    throw error;
+  }
 }
 
 /** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */
@@ -275,8 +274,8 @@ class TandemRuntime implements Runtime {
     return this.#built.steering.reward(traceId, score, source);
   }
 
-  async embed(request: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
-    const trace = this.#begin('embeddings', request.model);
+  async embed(request: EmbeddingRequest, signal: AbortSignal, traceId?: string): Promise<EmbeddingAnswer> {
+    const trace = this.#begin('embeddings', request.model, traceId);
     try {
       const answer = await this.#built.embedding.embed(request, { trace, signal });
       this.#finish(trace, undefined);

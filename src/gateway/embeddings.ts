@@ -1,6 +1,7 @@
 /** POST /v1/embeddings: parameters, and vectors as numbers or base64. */
 import { fail } from '../errors.ts';
 import type { EmbeddingRequest } from '../embedding.ts';
+import { newTraceId } from '../trace/trace-id.ts';
 import { dollars } from './endpoint.ts';
 import type { Handler } from './http/router.ts';
 import { compileTable, honoured, readParameters, type ParameterTable } from './parameters/parameter.ts';
@@ -46,6 +47,8 @@ function readEmbedding(body: JsonObject): EmbeddingDraft {
 export function embeddingsHandler(runtime: GatewayRuntime): Handler {
   return async (call) => {
     const draft = readEmbedding(await call.readJson());
+    const id = newTraceId(runtime.clock.wallMs(), runtime.random);
+    call.traceId = id;
     call.untraced = undefined;
     const model = draft.model ?? runtime.config.defaultModel;
     const request: EmbeddingRequest = {
@@ -55,7 +58,7 @@ export function embeddingsHandler(runtime: GatewayRuntime): Handler {
       ...(draft.dimensions === undefined ? {} : { dimensions: draft.dimensions }),
       ...(draft.user === undefined ? {} : { user: draft.user }),
     };
-    const { vectors, usage, traceId, costUsd, member } = await runtime.embed(request, call.signal);
+    const { vectors, usage, traceId, costUsd, member } = await runtime.embed(request, call.signal, id);
     const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: draft.base64 ? base64Of(vector) : Array.from(vector) }));
     const body = { object: 'list', data, model: member, usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens } };
     call.json(200, body, ['x-tandem-trace', traceId, 'x-tandem-recipe', 'embed', 'x-tandem-cost-usd', dollars(costUsd)]);

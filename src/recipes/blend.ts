@@ -33,11 +33,11 @@ export const blend: Recipe<Knobs> = {
 };
 
 function run(prompt: Veiled, context: RecipeContext<Knobs>): AsyncIterable<Part> {
-  const { knobs: { members: order, weights }, team, random, span } = context;
-  const members = membersIn(order, team).map((member) => ({ member, weight: weights[member.id] ?? 1 }));
+  const { knobs: { members: named, weights }, team, random, span } = context;
+  const members = membersIn(named, team).map((member) => ({ member, weight: weights[member.id] ?? 1 }));
   const total = members.reduce((sum, { weight }) => sum + weight, 0);
   let left = random.next() * total;
-  const drawn = members.find(({ weight }) => (left -= weight) < 0) ?? fail('recipe_unavailable', `No member is called ${order.join(' or ')} and has a weight above 0.`);
+  const drawn = members.find(({ weight }) => (left -= weight) < 0) ?? fail('recipe_unavailable', 'No member of the team is in the knob `members` with a weight above 0.');
   span.decide('blend', drawn.member.id, 'It was drawn at random.', { share: drawn.weight / total });
   return ask(context, drawn.member, prompt);
 }

@@ -68,7 +68,7 @@ async function* run(prompt: Veiled, context: RecipeContext<Knobs>): AsyncGenerat
       if (!mayMoveOn(failure)) throw failure;
     }
   }
-  throw failure ?? fail('recipe_unavailable', `No member is called ${context.knobs.order.join(' or ')}, or none of them may answer this request.`);
+  throw failure ?? fail('recipe_unavailable', 'No member of the team is in the knob `order`, or none of those that are may answer this request.');
 }
 
 function healthyFirst(members: readonly AnyMember[], { breakers, knobs: limits, span }: RecipeContext<Knobs>): AnyMember[] {

@@ -141,8 +141,8 @@ export function fakeRuntime(script: Script = () => text('Hello', ' there', '.'),
       finish(trace, error);
       return trace.id;
     },
-    embed: async ({ texts, model, key, dimensions }, signal) => {
-      const trace = new Trace(random.hex(16), clock, { surface: 'embeddings', requestedModel: model });
+    embed: async ({ texts, model, key, dimensions }, signal, traceId) => {
+      const trace = new Trace(traceId ?? random.hex(16), clock, { surface: 'embeddings', requestedModel: model });
       await admission.admit({ surface: 'embeddings', model, prompt: { messages: [] }, sampling: { tokensMax: 1 }, answers: 1, policy: {}, knobs: {}, explain: false, key }, { trace, signal }, trace.root);
       finish(trace);
       const vectors = texts.map((entry) => Float32Array.from({ length: dimensions ?? 4 }, (_, index) => (entry.length + index) / 8));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TandemError } from '../../src/errors.ts';
+import { withGateway } from '../gateway/fake-runtime.ts';
 import { deployed, price, type Deployed } from './deployment.ts';
 
 const text = 'Write to ann@example.org about it.';
@@ -63,4 +64,17 @@ test('a confidential deployment asks no member in the cloud for vectors', async 
   assert.equal(await embedded(kitchen), 'policy_violated');
   assert.equal(await embedded(kitchen, { model: 'tandem/embed' }), 'ok', 'the bundled table on this device');
   assert.equal(kitchen.mock.requests.length, 0);
+});
+
+test('the reply names the trace, of a failure too', async () => {
+  const { mock, runtime, traces } = await deployed({ ...settings, price: price(1, 0) }, { gateway: { port: 0 } });
+  await withGateway(runtime, async (url) => {
+    const ask = (): Promise<Response> => fetch(`${url}/v1/embeddings`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'large', input: text }) });
+    const fine = await ask();
+    mock.behave({ kind: 'status', status: 500 });
+    const failed = await ask();
+    assert.deepEqual([fine.status, failed.status >= 500], [200, true]);
+    assert.deepEqual([fine, failed].map(({ headers }) => headers.get('x-tandem-trace')), traces.map(({ id }) => id));
+    assert.deepEqual(traces.map(({ outcome }) => outcome), ['ok', 'upstream_failed']);
+  });
 });
