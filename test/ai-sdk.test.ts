@@ -215,6 +215,13 @@ describe('on a gateway elsewhere', () => {
     assert.equal('tandem' in (mock.requests.at(-1)?.body ?? {}), false);
     await provider.close();
   });
+  test('sampling that only Tandem knows travels too', async () => {
+    const provider = remote({ baseURL: mock.url, apiKey: 'k' });
+    await generateText({ model: provider('auto'), prompt: 'Hi', topK: 3, providerOptions: { tandem: { sampling: { minP: 0.1, repetitionPenalty: 1.1, format: { type: 'grammar', gbnf: 'root ::= "a"' } } } } });
+    const { top_k, min_p, repetition_penalty, grammar } = mock.requests.at(-1)?.body ?? {};
+    assert.deepEqual([top_k, min_p, repetition_penalty, grammar], [3, 0.1, 1.1, 'root ::= "a"']);
+    await provider.close();
+  });
   test('a wrong address is named', () => {
     assert.throws(() => remote({ baseURL: 'nowhere' }), (error) => TandemError.is(error) && error.code === 'config_invalid');
   });

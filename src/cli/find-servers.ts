@@ -63,7 +63,7 @@ export function servedSettings({ server, baseUrl, model }: ServedModel): Member 
   const place = /[:-]cloud$/.test(model) ? ('cloud' as const) : ('device' as const);
   const common = { engine: 'openai' as const, baseUrl, model, place };
   if (server === 'vLLM') return { ...common, logprobs: true, promptLogprobs: 'vllm', continuesPrefix: 'vllm' };
-  return server === 'llama.cpp' ? { ...common, logprobs: true } : common;
+  return server === 'llama.cpp' ? { ...common, logprobs: true, extensions: ['top_k', 'min_p', 'grammar'] } : common;
 }
 
 /** Billions of parameters, as far as a model's name tells: `qwen2.5:7b` is 7, `smollm-135m` is 0.135. */

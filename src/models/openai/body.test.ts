@@ -34,6 +34,13 @@ test('what only vLLM knows is refused elsewhere, by its public name', () => {
   assert.ok(honoured(settings({ continuesPrefix: 'vllm' })).includes('minP'));
 });
 
+test('what the server is said to take beyond OpenAI is sent under these names, and nothing else', () => {
+  const takes: Fields = { extensions: ['top_k', 'grammar'] };
+  const body = sent(says(), { topK: 3, format: { type: 'grammar', gbnf: 'root ::= "a"' } }, takes);
+  assert.deepEqual([body['top_k'], body['grammar'], body['response_format']], [3, 'root ::= "a"', undefined]);
+  assert.throws(() => sent(says(), { minP: 0.1 }, takes), refused('parameter_unsupported', 'min_p'));
+});
+
 test('tools, calls and results', () => {
   const prompt: Prompt<string> = {
     messages: [{ role: 'user', content: 'hi' }, { role: 'assistant', content: '', toolCalls: [{ id: '1', name: 'f', arguments: '{}' }] }, { role: 'tool', content: 'ok', toolCallId: '1' }],

@@ -36,11 +36,19 @@ export const publicNames = {
   reasoningEffort: 'reasoning_effort',
 } as const satisfies Record<keyof Sampling, string>;
 
-/** Sampling fields that a server with these settings honours. Only vLLM takes the three that OpenAI does not know. */
+/** Sampling fields that OpenAI does not know. */
+const beyond = ['topK', 'minP', 'repetitionPenalty'] as const satisfies readonly (keyof typeof publicNames)[];
+
+/** Sampling fields that a server with these settings honours. vLLM takes the three that OpenAI does not know, others those that are named. */
 export function honoured(settings: OpenAiSettings): (keyof Sampling)[] {
   const vllm = settings.promptLogprobs === 'vllm' || settings.continuesPrefix === 'vllm';
   const always: (keyof Sampling)[] = ['tokensMax', 'temperature', 'topP', 'presencePenalty', 'frequencyPenalty', 'seed', 'logitBias', 'stop', 'format', 'reasoningEffort'];
-  return [...always, ...(settings.logprobs ? (['topLogprobs'] as const) : []), ...(vllm ? (['topK', 'minP', 'repetitionPenalty'] as const) : [])];
+  return [...always, ...(settings.logprobs ? (['topLogprobs'] as const) : []), ...beyond.filter((name) => vllm || settings.extensions.includes(publicNames[name]))];
+}
+
+/** Forms of an answer that a server with these settings enforces. */
+export function formatsOf(settings: OpenAiSettings): AnswerFormat['type'][] {
+  return ['text', 'json', ...(settings.jsonSchema ? (['json-schema'] as const) : []), ...(settings.extensions.includes('grammar') ? (['grammar'] as const) : [])];
 }
 
 /** What the server of each member honours; asked with every request. */
@@ -140,6 +148,7 @@ function addShared(fields: Record<string, unknown>, sampling: Sampling): void {
   if (stop !== undefined && stop.length > 0) fields['stop'] = stop;
   const format = responseFormat(sampling.format);
   if (format !== undefined) fields['response_format'] = format;
+  if (sampling.format?.type === 'grammar') fields['grammar'] = sampling.format.gbnf;
 }
 
 function responseFormat(format: AnswerFormat | undefined): unknown {
@@ -160,7 +169,7 @@ function checkSampling(id: string, settings: OpenAiSettings, sampling: Sampling)
     fail('parameter_unsupported', { message: `Member "${id}" reports at most ${settings.topLogprobsMax} alternatives a token, ${sampling.topLogprobs} were asked for.`, param: 'top_logprobs', member: id });
   }
   const format = sampling.format?.type;
-  if (format === 'grammar' || (format === 'json-schema' && !settings.jsonSchema)) {
+  if (format !== undefined && !formatsOf(settings).includes(format)) {
     fail('parameter_unsupported', { message: `Member "${id}" cannot enforce the answer format "${format}".`, param: 'response_format', member: id });
   }
 }

@@ -10,7 +10,7 @@ import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, Embedded, EmbedRequest, GenerateRequest, Level, Model, ModelPart, ScoreRequest, Scored } from '../port.ts';
 import { AnswerReader } from './answer.ts';
 import { Attempts } from './attempts.ts';
-import { answerRequest, honoured } from './body.ts';
+import { answerRequest, formatsOf, honoured } from './body.ts';
 import type { OpenAiSettings, WireRequest } from './body.ts';
 import { embeddedVectors } from './embedding.ts';
 import { UpstreamError, fromErrorObject, fromStatus, malformed } from './failure.ts';
@@ -275,7 +275,7 @@ function abilitiesOf(settings: OpenAiSettings): Abilities {
   return {
     levels,
     tools: settings.tools,
-    formats: settings.jsonSchema ? ['text', 'json', 'json-schema'] : ['text', 'json'],
+    formats: formatsOf(settings),
     topLogprobsMax: settings.logprobs || settings.promptLogprobs !== 'none' ? settings.topLogprobsMax : 0,
     sampling: honoured(settings),
     continuesPrefix: settings.continuesPrefix !== 'none',
