@@ -28,9 +28,14 @@ export interface StagesKnobs extends AcceptanceKnobs {
 type Context = RecipeContext<StagesKnobs>;
 type StageWay = Stage['ways'][number];
 
-interface Planned {
+interface Way {
   readonly way: StageWay;
   readonly member: AnyMember;
+}
+
+interface Planned extends Way {
+  /** Whether another member can do the stage, so that this one is not waited for when its server asks for patience. */
+  readonly replaceable: boolean;
 }
 
 /** Runs the stages; the answer is that of the last one. @throws {TandemError} recipe_unavailable: the team has no member for some stage; parameter_unsupported; as `ask` */
@@ -44,12 +49,13 @@ export async function* runStages(prompt: Veiled, context: Context, file: StagesF
     const failed = new Set<StageWay>();
     let failure: TandemError | undefined;
     for (let done = false; !done; ) {
-      const { way, member } = planned(context, file, index, left(), failed, failure);
+      const { way, member, replaceable } = planned(context, file, index, left(), failed, failure);
+      const asking = { ...context, replaceable };
       let begun = false;
       try {
-        if (index < file.stages.length - 1) found.push((await result({ ...prompt, ...plain(view) }, withoutForm(context), way, member, stage.name)).text.trim());
+        if (index < file.stages.length - 1) found.push((await result({ ...prompt, ...plain(view) }, withoutForm(asking), way, member, stage.name)).text.trim());
         else {
-          for await (const part of way.samples === 1 ? ask(context, member, view) : agreed({ ...prompt, ...view }, context, way, member)) {
+          for await (const part of way.samples === 1 ? ask(asking, member, view) : agreed({ ...prompt, ...view }, asking, way, member)) {
             begun = true;
             yield part;
           }
@@ -76,17 +82,17 @@ function planned({ team, span }: Context, { stages, unit, date }: StagesFile, in
   const without = ahead.findIndex((ways) => ways.length === 0);
   if (without >= 0) throw failure ?? new TandemError('recipe_unavailable', { message: `The team has none of the members that do the stage "${stages[index + without]?.name}".` });
   const best = allocate(ahead, left);
-  const { way, member } = (best === undefined ? cheapest(ahead[0] ?? []) : ahead[0]?.[best.ways[0] ?? 0]) as Planned;
+  const { way, member } = (best === undefined ? cheapest(ahead[0] ?? []) : ahead[0]?.[best.ways[0] ?? 0]) as Way;
   const because = best === undefined ? 'What is left of the budget pays for no way; the cheapest stands in.' : 'With it, what is left of the task is most likely to succeed within what is left of the budget.';
   span.decide('cascade.stage', way.samples > 1 ? `${member.id} x ${way.samples}` : member.id, because, {
     stage: stages[index]?.name ?? '', stages: stages.length, unit, left, measured: date, rows: stages[index]?.rows ?? 0,
     ...(best === undefined ? {} : { expectedQuality: best.quality, expectedCost: best.cost }),
     ...(failure === undefined ? {} : { failure: failure.code }),
   });
-  return { way, member };
+  return { way, member, replaceable: ahead[0]?.some((other) => other.member !== member) ?? false };
 }
 
-type UsableWay = Planned & { readonly quality: number; readonly cost: number };
+type UsableWay = Way & { readonly quality: number; readonly cost: number };
 
 function usable(ways: readonly StageWay[], team: Team, failed: ReadonlySet<StageWay>): UsableWay[] {
   return ways.flatMap((way) => {
