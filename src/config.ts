@@ -14,6 +14,9 @@ const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an en
 const place = z.enum(['device', 'edge', 'cloud']);
 const ms = (fallback: number, about: string): z.ZodDefault<z.ZodNumber> => z.number().int().min(1).max(86_400_000).default(fallback).describe(`${about} Milliseconds.`);
 
+/** Parameters beyond OpenAI's that a server can honour; a Tandem gateway honours all. */
+export const samplingExtensions = ['top_k', 'min_p', 'repetition_penalty', 'grammar'] as const;
+
 const price = z
   .strictObject({
     inputUsdPerMillionTokens: z.number().min(0).describe('Dollars a million prompt tokens.'),
@@ -86,7 +89,7 @@ const openai = z
     tools: z.boolean().default(true).describe('The model takes tools.'),
     jsonSchema: z.boolean().default(true).describe('The server enforces response_format json_schema.'),
     continuesPrefix: z.enum(['none', 'vllm', 'last-assistant']).default('none').describe('How the server continues a given prefix: vLLM\'s continue_final_message, or by ending the messages with an assistant message.'),
-    extensions: z.array(z.enum(['top_k', 'min_p', 'repetition_penalty', 'grammar'])).default([]).describe('Parameters beyond OpenAI\'s that the server honours under these names: vLLM the first three (known from the two settings above, too), llama.cpp all but repetition_penalty, another Tandem all four. Others are refused.'),
+    extensions: z.array(z.enum(samplingExtensions)).default([]).describe('Parameters beyond OpenAI\'s that the server honours under these names: vLLM the first three (known from the two settings above, too), llama.cpp all but repetition_penalty, another Tandem all four. Others are refused.'),
     attachments: z.boolean().default(false).describe('The model takes pictures, sound or files.'),
     attachmentTokensMax,
     tokensMaxField: z.enum(['max_completion_tokens', 'max_tokens']).default('max_tokens').describe('Name of the field for the length limit.'),

@@ -117,6 +117,29 @@ export interface Sampling<T extends string = string> {
   readonly reasoningEffort?: string;
 }
 
+/** Public names of the sampling fields, as callers know them. */
+export const publicNames = {
+  tokensMax: 'max_completion_tokens',
+  temperature: 'temperature',
+  topP: 'top_p',
+  topK: 'top_k',
+  minP: 'min_p',
+  presencePenalty: 'presence_penalty',
+  frequencyPenalty: 'frequency_penalty',
+  repetitionPenalty: 'repetition_penalty',
+  seed: 'seed',
+  logitBias: 'logit_bias',
+  stop: 'stop',
+  topLogprobs: 'top_logprobs',
+  format: 'response_format',
+  reasoningEffort: 'reasoning_effort',
+} as const satisfies Record<keyof Sampling, string>;
+
+/** Public name of the parameter that asks for a form of the answer: a grammar has one of its own. */
+export function formatParameter(type: AnswerFormat['type']): string {
+  return type === 'grammar' ? 'grammar' : publicNames.format;
+}
+
 /** What the request may cost, disclose and risk, and how long it may take. Hard limits: no recipe can lower them. */
 export interface Limits {
   /** Dollars at most. */

@@ -149,7 +149,7 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
     const embedding = new Embedding({ stages, team, meter, clock, ...purse });
     return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
   } catch (error) {
-    for (const opened of open.reverse()) await opened.close();
+    for (const opened of open.reverse()) await opened.close().catch(() => undefined); // why the start failed is what counts
     throw error;
   }
 }

@@ -3,7 +3,7 @@
  * knobs travel as the `tandem` object of the body; the gateway checks them.
  */
 import { fail } from '../errors.ts';
-import { configSchema } from '../config.ts';
+import { configSchema, samplingExtensions } from '../config.ts';
 import type { Part, Received } from '../exchange.ts';
 import { systemClock } from '../system/clock.ts';
 import { systemRandom } from '../system/random.ts';
@@ -31,7 +31,7 @@ export function remoteRuntime({ baseURL, apiKey = process.env['TANDEM_API_KEY'],
     return known;
   };
   const settingsFor = (baseUrl: string, model: string, extra: Readonly<Record<string, string>>): OpenAiSettings => {
-    const member = { engine: 'openai' as const, baseUrl, model, place: 'edge' as const, headers: { ...extra }, embeddings: true, attachments: true, logprobs: true, extensions: ['top_k', 'min_p', 'repetition_penalty', 'grammar'], retriesMax: 0, ...(apiKey === undefined ? {} : { apiKeyEnv: 'TANDEM_API_KEY' }) };
+    const member = { engine: 'openai' as const, baseUrl, model, place: 'edge' as const, headers: { ...extra }, embeddings: true, attachments: true, logprobs: true, extensions: [...samplingExtensions], retriesMax: 0, ...(apiKey === undefined ? {} : { apiKeyEnv: 'TANDEM_API_KEY' }) };
     return configSchema.shape.members.parse({ remote: member })['remote'] as OpenAiSettings;
   };
   if (!URL.canParse(baseURL)) fail('config_invalid', { message: 'baseURL: expected the address of a Tandem gateway.', param: 'baseURL' });

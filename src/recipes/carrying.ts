@@ -2,27 +2,9 @@
  * What a request asks of whoever answers it (tools, formats, log-probabilities, attachments, sampling settings) and
  * whether a recipe and a member can carry it. What cannot be carried is refused by name, never dropped.
  */
-import type { Sampling, Veiled } from '../exchange.ts';
+import { formatParameter, publicNames, type Sampling, type Veiled } from '../exchange.ts';
 import type { AnyMember } from '../models/team.ts';
 import type { Recipe } from './recipe.ts';
-
-/** Names of the sampling settings on the public interface. */
-const publicNames: Readonly<Record<keyof Sampling, string>> = {
-  tokensMax: 'max_completion_tokens',
-  temperature: 'temperature',
-  topP: 'top_p',
-  topK: 'top_k',
-  minP: 'min_p',
-  presencePenalty: 'presence_penalty',
-  frequencyPenalty: 'frequency_penalty',
-  repetitionPenalty: 'repetition_penalty',
-  seed: 'seed',
-  logitBias: 'logit_bias',
-  stop: 'stop',
-  topLogprobs: 'logprobs',
-  format: 'response_format',
-  reasoningEffort: 'reasoning_effort',
-};
 
 /** What a request asks for beyond text. */
 export interface Asked {
@@ -58,8 +40,8 @@ export function askedOf({ raw, request }: Pick<Veiled, 'raw' | 'request'>): Aske
 /** The public name of the first thing that a recipe cannot carry; undefined when it carries all. */
 export function notCarried({ carries }: Pick<Recipe, 'carries'>, asked: Asked): string | undefined {
   if (asked.tools && !carries.tools) return 'tools';
-  if (asked.format !== 'text' && !carries.formats) return publicNames.format;
-  if (asked.topLogprobs !== undefined && !carries.logprobs) return publicNames.topLogprobs;
+  if (asked.format !== 'text' && !carries.formats) return formatParameter(asked.format);
+  if (asked.topLogprobs !== undefined && !carries.logprobs) return 'logprobs';
   if (asked.attachments && !carries.attachments) return 'messages';
   const missing = carries.sampling === undefined ? undefined : asked.settings.find((field) => !carries.sampling?.includes(field));
   return missing === undefined ? undefined : publicNames[missing];
@@ -68,8 +50,8 @@ export function notCarried({ carries }: Pick<Recipe, 'carries'>, asked: Asked): 
 /** The public name of the first thing that a member cannot carry; undefined when it carries all. */
 export function notCarriedBy({ model: { abilities } }: AnyMember, asked: Asked): string | undefined {
   if (asked.tools && !abilities.tools) return 'tools';
-  if (asked.format !== 'text' && !abilities.formats.includes(asked.format)) return publicNames.format;
-  if (asked.topLogprobs !== undefined && (asked.topLogprobs > abilities.topLogprobsMax || !abilities.levels.includes('L1'))) return publicNames.topLogprobs;
+  if (asked.format !== 'text' && !abilities.formats.includes(asked.format)) return formatParameter(asked.format);
+  if (asked.topLogprobs !== undefined && (asked.topLogprobs > abilities.topLogprobsMax || !abilities.levels.includes('L1'))) return 'logprobs';
   if (asked.attachments && !abilities.attachments) return 'messages';
   if (asked.prefix && !abilities.continuesPrefix) return 'messages';
   for (const field of asked.settings) if (!abilities.sampling.includes(field)) return publicNames[field];

@@ -28,12 +28,12 @@ export interface StagesKnobs extends AcceptanceKnobs {
 type Context = RecipeContext<StagesKnobs>;
 type StageWay = Stage['ways'][number];
 
-interface Way {
+interface Assigned {
   readonly way: StageWay;
   readonly member: AnyMember;
 }
 
-interface Planned extends Way {
+interface Planned extends Assigned {
   /** Whether another member can do the stage, so that this one is not waited for when its server asks for patience. */
   readonly replaceable: boolean;
 }
@@ -82,7 +82,7 @@ function planned({ team, span }: Context, { stages, unit, date }: StagesFile, in
   const without = ahead.findIndex((ways) => ways.length === 0);
   if (without >= 0) throw failure ?? new TandemError('recipe_unavailable', { message: `The team has none of the members that do the stage "${stages[index + without]?.name}".` });
   const best = allocate(ahead, left);
-  const { way, member } = (best === undefined ? cheapest(ahead[0] ?? []) : ahead[0]?.[best.ways[0] ?? 0]) as Way;
+  const { way, member } = (best === undefined ? cheapest(ahead[0] ?? []) : ahead[0]?.[best.ways[0] ?? 0]) as Assigned;
   const because = best === undefined ? 'What is left of the budget pays for no way; the cheapest stands in.' : 'With it, what is left of the task is most likely to succeed within what is left of the budget.';
   span.decide('cascade.stage', way.samples > 1 ? `${member.id} x ${way.samples}` : member.id, because, {
     stage: stages[index]?.name ?? '', stages: stages.length, unit, left, measured: date, rows: stages[index]?.rows ?? 0,
@@ -92,7 +92,7 @@ function planned({ team, span }: Context, { stages, unit, date }: StagesFile, in
   return { way, member, replaceable: ahead[0]?.some((other) => other.member !== member) ?? false };
 }
 
-type UsableWay = Way & { readonly quality: number; readonly cost: number };
+type UsableWay = Assigned & { readonly quality: number; readonly cost: number };
 
 function usable(ways: readonly StageWay[], team: Team, failed: ReadonlySet<StageWay>): UsableWay[] {
   return ways.flatMap((way) => {

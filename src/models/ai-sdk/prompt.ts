@@ -5,8 +5,7 @@
  */
 import type { LanguageModelV4CallOptions, LanguageModelV4FilePart, LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider';
 import { fail } from '../../errors.ts';
-import type { AnswerFormat, Attachment, Message, Prompt, Sampling } from '../../exchange.ts';
-import { publicNames } from '../openai/body.ts';
+import { formatParameter, publicNames, type AnswerFormat, type Attachment, type Message, type Prompt, type Sampling } from '../../exchange.ts';
 
 /** Versions of the language model specification that the AI SDK accepts. */
 export type SpecificationVersion = 'v2' | 'v3' | 'v4';
@@ -129,7 +128,7 @@ function checkSampling(id: string, version: SpecificationVersion, sampling: Samp
     if (name === 'topLogprobs') fail('ability_missing', { message: `Member "${id}" reports no log-probabilities: the AI SDK has none.`, param: 'logprobs', member: id });
     fail('parameter_unsupported', { message: `Member "${id}" cannot be told ${publicNames[name]}.`, param: publicNames[name], member: id });
   }
-  if (sampling.format?.type === 'grammar') fail('parameter_unsupported', { message: `Member "${id}" cannot enforce the answer format "grammar".`, param: 'response_format', member: id });
+  if (sampling.format?.type === 'grammar') fail('parameter_unsupported', { message: `Member "${id}" cannot enforce the answer format "grammar".`, param: formatParameter('grammar'), member: id });
   if (sampling.reasoningEffort !== undefined && !(efforts as readonly string[]).includes(sampling.reasoningEffort)) {
     fail('parameter_unsupported', { message: `Member "${id}" knows the efforts ${efforts.join(', ')}.`, param: 'reasoning_effort', member: id });
   }

@@ -25,8 +25,8 @@ test('every sampling field under its name on the wire', () => {
   assert.equal(sent(says(), { tokensMax: 5 }, { tokensMaxField: 'max_completion_tokens' })['max_completion_tokens'], 5);
 });
 
-test('what only vLLM knows is refused elsewhere, by its public name', () => {
-  for (const [sampling, param] of [[{ topK: 1 }, 'top_k'], [{ minP: 0.1 }, 'min_p'], [{ repetitionPenalty: 2 }, 'repetition_penalty'], [{ format: { type: 'grammar', gbnf: 'root ::= "a"' } }, 'response_format']] as const) {
+test('what OpenAI does not know is refused where the server is not said to take it, by its public name', () => {
+  for (const [sampling, param] of [[{ topK: 1 }, 'top_k'], [{ minP: 0.1 }, 'min_p'], [{ repetitionPenalty: 2 }, 'repetition_penalty'], [{ format: { type: 'grammar', gbnf: 'root ::= "a"' } }, 'grammar']] as const) {
     assert.throws(() => sent(says(), sampling), refused('parameter_unsupported', param));
   }
   assert.throws(() => sent(says(), { topLogprobs: 0 }), refused('ability_missing', 'logprobs'));

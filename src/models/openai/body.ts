@@ -5,7 +5,7 @@
  */
 import { fail } from '../../errors.ts';
 import type { MemberConfig } from '../../config.ts';
-import type { AnswerFormat, Message, Prompt, Sampling } from '../../exchange.ts';
+import { formatParameter, publicNames, type AnswerFormat, type Message, type Prompt, type Sampling } from '../../exchange.ts';
 
 /** Settings of an `openai` member. */
 export type OpenAiSettings = Extract<MemberConfig, { engine: 'openai' }>;
@@ -17,24 +17,6 @@ export interface WireRequest {
   /** Characters of the prompt, to estimate tokens where the server counts none. */
   readonly promptCharacters: number;
 }
-
-/** Public names of the sampling fields, as callers know them. */
-export const publicNames = {
-  tokensMax: 'max_completion_tokens',
-  temperature: 'temperature',
-  topP: 'top_p',
-  topK: 'top_k',
-  minP: 'min_p',
-  presencePenalty: 'presence_penalty',
-  frequencyPenalty: 'frequency_penalty',
-  repetitionPenalty: 'repetition_penalty',
-  seed: 'seed',
-  logitBias: 'logit_bias',
-  stop: 'stop',
-  topLogprobs: 'top_logprobs',
-  format: 'response_format',
-  reasoningEffort: 'reasoning_effort',
-} as const satisfies Record<keyof Sampling, string>;
 
 /** Sampling fields that OpenAI does not know. */
 const beyond = ['topK', 'minP', 'repetitionPenalty'] as const satisfies readonly (keyof typeof publicNames)[];
@@ -163,13 +145,13 @@ function checkSampling(id: string, settings: OpenAiSettings, sampling: Sampling)
   for (const name of Object.keys(sampling) as (keyof Sampling)[]) {
     if (sampling[name] === undefined || known.includes(name)) continue;
     if (name === 'topLogprobs') fail('ability_missing', { message: `Member "${id}" reports no log-probabilities (logprobs is off).`, param: 'logprobs', member: id });
-    fail('parameter_unsupported', { message: `Member "${id}" cannot honour ${publicNames[name]}.`, param: publicNames[name], member: id });
+    fail('parameter_unsupported', { message: `Member "${id}" cannot honour ${publicNames[name]} (extensions does not name it).`, param: publicNames[name], member: id });
   }
   if ((sampling.topLogprobs ?? 0) > settings.topLogprobsMax) {
     fail('parameter_unsupported', { message: `Member "${id}" reports at most ${settings.topLogprobsMax} alternatives a token, ${sampling.topLogprobs} were asked for.`, param: 'top_logprobs', member: id });
   }
   const format = sampling.format?.type;
   if (format !== undefined && !formatsOf(settings).includes(format)) {
-    fail('parameter_unsupported', { message: `Member "${id}" cannot enforce the answer format "${format}".`, param: 'response_format', member: id });
+    fail('parameter_unsupported', { message: `Member "${id}" cannot enforce the answer format "${format}" (${format === 'grammar' ? 'extensions does not name it' : 'jsonSchema is off'}).`, param: formatParameter(format), member: id });
   }
 }

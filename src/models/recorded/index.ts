@@ -8,10 +8,9 @@ import { resolve } from 'node:path';
 import { TandemError, fail } from '../../errors.ts';
 import type { MemberConfig } from '../../config.ts';
 import { StopFinder } from '../../decoding/stops.ts';
-import type { EmittedToken, FinishReason, Place, Prompt, Sampling } from '../../exchange.ts';
+import { publicNames, type EmittedToken, type FinishReason, type Place, type Prompt, type Sampling } from '../../exchange.ts';
 import type { EngineContext } from '../context.ts';
 import type { Abilities, Call, GenerateRequest, Model, ModelPart } from '../port.ts';
-import { publicNames } from '../openai/body.ts';
 import { openRecording } from './recording.ts';
 import type { AskedMessage, RecordedAnswer, Recording } from './recording.ts';
 
