@@ -20,7 +20,7 @@ import { plainSettings } from '../src/decoding/settings.ts';
 import { defaultThreads } from '../src/models/llama/model-file.ts';
 import type { Model } from '../src/models/port.ts';
 import { benchPrompts, bundledFile, openMembers, timed, type Asked } from './engine/members.ts';
-import { inTurn, uninterrupted } from './engine/in-turn.ts';
+import { inTurn, turnFor, uninterrupted } from './engine/in-turn.ts';
 import { ownRepetitions, ownSpeed, startOwnDecoding } from './engine/own-speed.ts';
 import { Peers } from './engine/peers.ts';
 import { quantile } from './gateway/load.ts';
@@ -30,42 +30,54 @@ const { values } = parseArgs({ options: { quick: { type: 'boolean', default: fal
 const wantedLibraries = values['peer-libraries'];
 if (wantedLibraries !== 'engine' && wantedLibraries !== 'own') throw new TypeError(`--peer-libraries takes engine or own, got ${wantedLibraries}.`);
 const rounds = 3;
-const pairs = values.quick ? 1 : 5;
+const pairs = values.quick ? 2 : 6;
 const prompts = values.quick ? 12 : 45;
 const answerTokens = 96;
 const promptTokens = 512;
 const decodeTokens = 128;
 /** Measured this often a round by either side; the best counts, since a busy machine only ever slows down. */
 const repetitions = values.quick ? 10 : 20;
-/** And so often where two processes run in turn; then the median counts, since both see the same minutes. */
-const pairRepetitions = values.quick ? 40 : 120;
+/** Where two processes run in turn, each repeats for about so long; then the median counts, since both see the same minutes. Milliseconds. */
+const pairMs = values.quick ? 7_000 : 20_000;
+/** But at least and at most so often. */
+const pairRepetitions = { min: 30, max: 120 };
 
 const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 const rounded = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : Number(value.toFixed(3)));
 
-/** Reading prompts: a fresh process of each side a round, one after the other. */
-function promptSpeeds(file: string, threads: number, peers: Peers | undefined): { prompt: number; promptRatio: number | null } {
+/** Reading prompts: a fresh process of each side a round, one after the other. With it, about how fast decoding is. */
+function promptSpeeds(file: string, threads: number, peers: Peers | undefined): { prompt: number; promptRatio: number | null; decodeAbout: number } {
   const own: number[] = [];
+  const decodes: number[] = [];
   const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const { prompt, decode } = ownSpeed(file, threads, promptTokens, decodeTokens, repetitions);
     own.push(prompt);
+    decodes.push(decode);
     const theirs = peers?.speed(file, threads, promptTokens, decodeTokens, repetitions);
     if (theirs !== undefined) ratios.push(prompt / theirs.prompt);
     console.log(`round ${round + 1}: prompt ${prompt.toFixed(0)} tok/s, decode ${decode.toFixed(0)} tok/s${theirs === undefined ? '' : `; llama-bench ${theirs.prompt.toFixed(0)}, ${theirs.decode.toFixed(0)}`}`);
   }
-  return { prompt: median(own), promptRatio: ratios.length === 0 ? null : median(ratios) };
+  return { prompt: median(own), promptRatio: ratios.length === 0 ? null : median(ratios), decodeAbout: median(decodes) };
 }
 
-/** Decoding: a fresh pair of processes each time, in turn. The medians of the repetitions that were not interrupted are compared. */
-async function decodeSpeeds(file: string, threads: number, peers: Peers | undefined): Promise<{ decode: number; decodeRatio: number | null }> {
-  const speedOf = (ms: readonly number[]): number => (1000 * decodeTokens) / median(uninterrupted(ms));
+/**
+ * Decoding: a fresh pair of processes each time, in turn. The medians of the repetitions that were not interrupted are compared.
+ * @param about tokens a second, near enough to choose the length of the turns
+ */
+async function decodeSpeeds(file: string, threads: number, peers: Peers | undefined, about: number): Promise<{ decode: number; decodeRatio: number | null }> {
+  const repetitionMs = (1000 * decodeTokens) / about;
+  const turnMs = turnFor(repetitionMs);
+  const repeated = Math.min(pairRepetitions.max, Math.max(pairRepetitions.min, Math.round(pairMs / repetitionMs)));
+  const speedOf = (ms: readonly number[]): number => (1000 * decodeTokens) / median(uninterrupted(ms, turnMs));
   if (peers === undefined) return { decode: ownSpeed(file, threads, 0, decodeTokens, repetitions).decode, decodeRatio: null };
   const own: number[] = [];
   const ratios: number[] = [];
   for (let pair = 0; pair < pairs; pair++) {
-    const [ours, theirs] = await inTurn(startOwnDecoding(file, threads, decodeTokens, pairRepetitions), peers.startDecoding(file, threads, decodeTokens, pairRepetitions));
-    const [mine, other] = [speedOf(ownRepetitions(ours)), speedOf(Peers.repetitions(theirs))];
+    const [us, them] = [startOwnDecoding(file, threads, decodeTokens, repeated), peers.startDecoding(file, threads, decodeTokens, repeated)];
+    // each goes first as often: of two equal processes the first was some two percent ahead
+    const [ours, theirs] = pair % 2 === 0 ? await inTurn(us, them, turnMs) : (await inTurn(them, us, turnMs)).toReversed();
+    const [mine, other] = [speedOf(ownRepetitions(ours as string)), speedOf(Peers.repetitions(theirs as string))];
     own.push(mine);
     ratios.push(mine / other);
     console.log(`pair ${pair + 1}: decode ${mine.toFixed(0)} tok/s; llama-bench ${other.toFixed(0)}; ratio ${(mine / other).toFixed(3)}`);
@@ -155,7 +167,8 @@ if (files.large === undefined || files.small === undefined) {
   const given = values['peer-dir'] ?? process.env['TANDEM_LLAMA_BENCH'];
   const peers = Peers.find(given?.replace(/\/llama-bench$/, ''), pair.large, wantedLibraries);
   console.log(peers === undefined ? 'llama-bench was not found or does not run (--peer-dir, TANDEM_LLAMA_BENCH): the ratios against llama.cpp are null.' : `llama-bench runs on ${peers.libraries}.`);
-  const speed = { ...promptSpeeds(pair.large, threads, peers), ...(await decodeSpeeds(pair.large, threads, peers)) };
+  const reading = promptSpeeds(pair.large, threads, peers);
+  const speed = { ...reading, ...(await decodeSpeeds(pair.large, threads, peers, reading.decodeAbout)) };
   const seconds = values.quick ? 2 : 8;
   await atOnce(large, 4, seconds / 2); // warm up
   const alone = await atOnce(large, 1, seconds);

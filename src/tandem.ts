@@ -360,11 +360,12 @@ class Watched extends Pulled<Part> {
   }
 
   /** Stops the work: every stage hands this on at once, down to the run. What was used until then is in the trace. */
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    const stopped = this.#inner.return();
-    this.#settle(this.#unfinished === 0 ? undefined : new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
-    await stopped;
-    return ended;
+  leave(): Promise<void> | undefined {
+    try {
+      return this.#inner.leave();
+    } finally {
+      this.#settle(this.#unfinished === 0 ? undefined : new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
+    }
   }
 
   #settle(error: unknown): void {

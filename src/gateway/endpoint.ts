@@ -89,7 +89,8 @@ async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gate
     call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
   } finally {
     // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
-    await reading.return();
+    const left = reading.leave();
+    if (left !== undefined) await left;
   }
 }
 
@@ -122,7 +123,7 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
     stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(thrown)));
   } finally {
     streams.remove(ticket);
-    await reading.return();
+    await reading.leave();
   }
 }
 

@@ -9,7 +9,7 @@ import type { Part, Sampling } from '../exchange.ts';
 import type { Call, ModelPart, TokenUsage, Traffic } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import { offAbort, onAbort } from '../system/abort.ts';
-import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
+import { ended, leaveQuietly, pulled, Pulled, type Pull } from '../system/pull.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { saysUnhealthy } from './breakers.ts';
@@ -105,10 +105,9 @@ export class CallStream extends Pulled<Part> implements Traffic {
   }
 
   /** The reader leaves: the model is told, and what it did so far is accounted for. */
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    if (!this.#over) this.#leave();
+  leave(): undefined {
+    if (!this.#over) this.#abandon();
     this.#tell();
-    return ended;
   }
 
   /** Until the model has something, or the signal aborts: the model may not react to that. */
@@ -118,7 +117,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
     return this.#waiting;
   }
 
-  #leave(): void {
+  #abandon(): void {
     this.#over = true;
     if (!this.#counted) return;
     this.#settleUnfinished('left');
@@ -190,7 +189,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
   #broken(cause: unknown): TandemError {
     const { member, signal } = this.#plan;
     const error = signal.aborted ? reasonOf(signal) : blaming(member.id, cause);
-    if (signal.reason === noLongerNeeded) this.#leave();
+    if (signal.reason === noLongerNeeded) this.#abandon();
     else {
       const end = signal.aborted || !saysUnhealthy(error.code) ? 'left' : 'failed';
       if (this.#counted) this.#settleUnfinished(end);
@@ -225,7 +224,7 @@ export class CallStream extends Pulled<Part> implements Traffic {
     offAbort(this.#plan.signal, this.#onAbort);
     this.#span?.end(error);
     // Lets the model run its clean-up; whatever it still says concerns nobody.
-    this.#source?.return().catch(() => undefined);
+    void leaveQuietly(this.#source);
   }
 
   /** The prompt, estimated high, and what was written: what has come of it, or, where that comes in one piece, as much as was allowed. */

@@ -16,7 +16,7 @@ import type { Breakers } from './breakers.ts';
 import type { Live } from './live.ts';
 import type { Deadlines } from '../system/deadlines.ts';
 import { Budget, type SharedPurse } from './budget.ts';
-import { ended, pulled, Pulled, type Pull } from '../system/pull.ts';
+import { ended, leaveQuietly, pulled, Pulled, type Pull } from '../system/pull.ts';
 import { noLongerNeeded, reasonOf } from './call.ts';
 import { watchTime } from './deadline.ts';
 import type { Prepared } from './kitchen.ts';
@@ -86,18 +86,17 @@ class Serving extends Pulled<Part> {
       if (next instanceof Promise) return next;
       if (this.#counts(next)) return next;
     }
-    return this.#left ? ended : this.return().then(() => undefined);
+    return this.leave() ?? ended;
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    if (this.#left) return ended;
+  leave(): Promise<void> | undefined {
+    if (this.#left) return undefined;
     this.#left = true;
     if (!this.#over) {
       if (!this.#stop.signal.aborted) this.#stop.abort(new TandemError('cancelled', { message: 'The reader left before the answer was finished.' }));
       this.#end('cancelled');
     }
-    await this.#source?.return().catch(() => undefined);
-    return ended;
+    return leaveQuietly(this.#source);
   }
 
   #begin(): Pulled<Part> {

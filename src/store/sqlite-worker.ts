@@ -8,6 +8,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fail } from '../errors.ts';
 import { tidyThread } from '../system/memory.ts';
 import type { Row, SqlValue } from './driver.ts';
+import { unpackedRows, type PackedRows } from './packed-rows.ts';
 import { migrations, migrationsTable, schemaVersion } from './schema.ts';
 
 /** What the thread is started with. */
@@ -21,7 +22,7 @@ export interface WorkerStart {
 
 /** What the thread is asked. `close` is the last one. */
 export type WorkerRequest =
-  | { readonly call: number; readonly do: 'insert'; readonly sql: string; readonly rows: readonly (readonly SqlValue[])[] }
+  | { readonly call: number; readonly do: 'insert'; readonly sql: string; readonly rows: PackedRows }
   | { readonly call: number; readonly do: 'read' | 'change'; readonly sql: string; readonly values: readonly SqlValue[] }
   | { readonly call: number; readonly do: 'close' };
 
@@ -97,7 +98,7 @@ function serve(database: DatabaseSync, reply: (message: WorkerReply) => void): (
       if (request.do === 'insert') {
         inTransaction(database, () => {
           const statement = prepared(request.sql);
-          for (const row of request.rows) statement.run(...row);
+          for (const row of unpackedRows(request.rows)) statement.run(...row);
         });
         reply({ call });
       } else if (request.do === 'read') {

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { TandemError } from '../errors.ts';
 import { youngGeneration } from '../system/memory.ts';
 import type { Driver } from './driver.ts';
+import { packRows } from './packed-rows.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './sqlite-worker.ts';
 
 /** How to open the file. */
@@ -31,7 +32,7 @@ export async function openSqlite(settings: SqliteSettings): Promise<Driver> {
   const connection = new Connection(start);
   await connection.opened;
   return {
-    insert: async (sql, rows) => void (await connection.ask({ do: 'insert', sql, rows })),
+    insert: async (sql, rows) => void (await connection.ask({ do: 'insert', sql, rows: packRows(rows) })),
     read: async ({ sql, values }) => (await connection.ask({ do: 'read', sql, values })).rows ?? [],
     change: async ({ sql, values }) => (await connection.ask({ do: 'change', sql, values })).changed ?? 0,
     close: () => connection.close(),

@@ -19,8 +19,13 @@ export abstract class Pulled<T> implements AsyncIterableIterator<T, undefined> {
   /** The next item if it is here. Throws what `next` would reject with. */
   abstract pull(): Pull<T>;
 
-  /** Leaves the stream. */
-  abstract return(): Promise<IteratorReturnResult<undefined>>;
+  /** Leaves the stream; a promise where that takes time. Throws, or the promise rejects, as the stream's own clean-up does. */
+  abstract leave(): Promise<void> | undefined;
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    await this.leave();
+    return ended;
+  }
 
   [Symbol.asyncIterator](): this {
     return this;
@@ -32,6 +37,15 @@ export abstract class Pulled<T> implements AsyncIterableIterator<T, undefined> {
       if (!(next instanceof Promise)) return next;
       await next;
     }
+  }
+}
+
+/** Leaves a stream whose failures concern nobody any more. */
+export function leaveQuietly(stream: Pulled<unknown> | undefined): Promise<void> | undefined {
+  try {
+    return stream?.leave()?.catch(() => undefined);
+  } catch {
+    return undefined;
   }
 }
 
@@ -69,9 +83,8 @@ class Awaited<T> extends Pulled<T> {
     this.#waiting = undefined;
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
+  async leave(): Promise<void> {
     await this.#source.return?.();
-    return ended;
   }
 }
 
@@ -97,9 +110,9 @@ export class Flattened<T> extends Pulled<T> {
     return { done: false, value: this.#list[this.#at++] as T };
   }
 
-  return(): Promise<IteratorReturnResult<undefined>> {
+  leave(): Promise<void> | undefined {
     this.#list = [];
     this.#at = 0;
-    return this.#lists.return();
+    return this.#lists.leave();
   }
 }

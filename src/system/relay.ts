@@ -53,14 +53,13 @@ export class Relay<I, O extends object> extends Pulled<O> {
     return this.#give();
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
+  leave(): Promise<void> | undefined {
     const leave = this.#toLeave || !this.#closed;
     this.#closed = true;
     this.#toLeave = false;
     this.#failure = undefined;
     this.#at = this.#ready.length = 0;
-    if (leave) await this.#source?.return();
-    return ended;
+    return leave ? this.#source?.leave() : undefined;
   }
 
   /** What is ready, then the failure or the end. */
@@ -72,7 +71,7 @@ export class Relay<I, O extends object> extends Pulled<O> {
     }
     if (this.#toLeave) {
       this.#toLeave = false;
-      return this.#leave();
+      return this.#leaveSource();
     }
     const failure = this.#failure;
     this.#failure = undefined;
@@ -80,9 +79,9 @@ export class Relay<I, O extends object> extends Pulled<O> {
     return ended;
   }
 
-  async #leave(): Promise<void> {
+  async #leaveSource(): Promise<void> {
     try {
-      await this.#source?.return();
+      await this.#source?.leave();
     } catch (error) {
       this.#failure ??= { error };
     }

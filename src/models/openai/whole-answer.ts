@@ -46,8 +46,7 @@ export class WholeAnswer extends Pulled<ModelPart> {
   }
 
   /** The signal of the call stops what is under way. */
-  async return(): Promise<IteratorReturnResult<undefined>> {
+  leave(): undefined {
     this.#over = true;
-    return ended;
   }
 }
