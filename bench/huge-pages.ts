@@ -1,5 +1,5 @@
 /**
- * What huge pages under a model's weights gain: the bundled large model three times in one process, twice on ordinary pages and once on
+ * What huge pages under a model's weights gain: the bundled large model three times in one process, twice mapped from its file (ordinary pages) and once on
  * huge ones (`src/models/llama/huge-pages.ts`), writing a few tokens each in turn, so that whatever the machine does meets all of them alike.
  *
  *   npm run bench:huge-pages [-- --file model.gguf] [-- --rounds 400]

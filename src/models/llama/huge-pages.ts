@@ -2,9 +2,9 @@
  * Huge pages for memory that loading a model allocates. Linux; elsewhere, and where the system has them switched off, nothing happens.
  *
  * Writing a token reads all weights once, and with pages of 4 KiB the processor has to look up where each of them lies: its table of
- * pages reaches some 8 MiB. Weights that are mapped from their file lie in the system's file cache; but what the library packs
- * anew for the processor's matrix unit lies in memory of its own, under which the kernel can put pages of 2 MiB. On the bundled
- * large model that is worth 2 to 4 % of a step (`npm run bench:huge-pages`).
+ * pages reaches some 8 MiB. Weights that are mapped from their file lie in the system's file cache, which has small pages; those that were read into
+ * memory of the process, or packed anew for a matrix unit, can lie on pages of 2 MiB. On the bundled large model that is worth 2 to 6 % of a
+ * step (`npm run bench:huge-pages`).
  */
 import { readFileSync } from 'node:fs';
 import type { Native } from './bindings.ts';
@@ -38,9 +38,15 @@ export function withHugePages<T>({ madvise }: Pick<Native, 'madvise'>, allocate:
   return value;
 }
 
-/** Bytes of a huge page, or 0 where there are none. */
+/** Whether all memory of a size gets huge pages: there are some, and it is not too much to move. */
+export function getsHugePages({ madvise }: Pick<Native, 'madvise'>, bytes: number): boolean {
+  return madvise !== undefined && bytes <= movedBytesMax && hugePageBytes() > 0;
+}
+
+/** Bytes of a huge page, or 0 where there are none, or they are switched off. */
 function hugePageBytes(): number {
   try {
+    if (readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1').includes('[never]')) return 0;
     return Number(readFileSync('/sys/kernel/mm/transparent_hugepage/hpage_pmd_size', 'latin1'));
   } catch {
     return 0;

@@ -1,14 +1,16 @@
 /**
- * Model files in memory: mapped once for each file however many members use it, freed with the last of them.
+ * Model files in memory: once for each file however many members use it, freed with the last of them. A file is mapped; on a processor a small one is
+ * read instead where that gives it huge pages (`huge-pages.ts`).
  *
  * Headers are checked before native code sees a file.
  */
+import { statSync } from 'node:fs';
 import { fail } from '../../errors.ts';
 import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
 import { checkAdapter, checkModel, checkPart } from './file-checks.ts';
 import { readGguf, type GgufHeader } from './gguf.ts';
-import { withHugePages } from './huge-pages.ts';
+import { getsHugePages, withHugePages } from './huge-pages.ts';
 import { LlamaVocabulary } from './vocabulary.ts';
 
 /** Numbers that a head's key and value have. */
@@ -83,6 +85,9 @@ export class Weights {
   }
 }
 
+/** How the library brings a file into memory (`llama_load_mode`); by default it maps it where it can. */
+const loadMode = { read: 0 } as const;
+
 /** The open model files of the engine thread. */
 export class WeightsCache {
   readonly #native: Native;
@@ -116,7 +121,9 @@ export class WeightsCache {
   #load(path: string, gpuLayers: number): Weights {
     const header = checkedHeader(path);
     const architecture = header.metadata.get('general.architecture');
-    const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers };
+    const whole = Number(header.metadata.get('split.count') ?? 1) === 1;
+    const read = gpuLayers === 0 && whole && getsHugePages(this.#native, statSync(path).size);
+    const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers, ...(read ? { load_mode: loadMode.read } : {}) };
     const { value, errors } = withHugePages(this.#native, () => this.#native.watched(() => this.#native.modelLoad(path, params)));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
     const cause = errors.join('\n');
