@@ -75,9 +75,9 @@ async function decodeSpeeds(file: string, threads: number, peers: Peers | undefi
   const ratios: number[] = [];
   for (let pair = 0; pair < pairs; pair++) {
     const [us, them] = [startOwnDecoding(file, threads, decodeTokens, repeated), peers.startDecoding(file, threads, decodeTokens, repeated)];
-    // each goes first as often: of two equal processes the first was some two percent ahead
-    const [ours, theirs] = pair % 2 === 0 ? await inTurn(us, them, turnMs) : (await inTurn(them, us, turnMs)).toReversed();
-    const [mine, other] = [speedOf(ownRepetitions(ours as string)), speedOf(Peers.repetitions(theirs as string))];
+    const weBegin = pair % 2 === 0; // each as often
+    const [first, second] = weBegin ? await inTurn(us, them, turnMs) : await inTurn(them, us, turnMs);
+    const [mine, other] = [speedOf(ownRepetitions(weBegin ? first : second)), speedOf(Peers.repetitions(weBegin ? second : first))];
     own.push(mine);
     ratios.push(mine / other);
     console.log(`pair ${pair + 1}: decode ${mine.toFixed(0)} tok/s; llama-bench ${other.toFixed(0)}; ratio ${(mine / other).toFixed(3)}`);

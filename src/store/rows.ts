@@ -72,7 +72,7 @@ function spansJson(spans: readonly SpanRecord[]): string {
 function spanJson(span: SpanRecord): string {
   let json = `${headOf(span)}${milliseconds(span.startMs)},"endMs":${milliseconds(span.endMs)}`;
   if (span.firstPartMs !== undefined) json += `,"firstPartMs":${milliseconds(span.firstPartMs)}`;
-  if (span.usage !== undefined) json += `,"usage":${usageJson(span.usage)}`;
+  if (span.usage !== undefined) json += `,"usage":${flatJson(span.usage)}`;
   if (span.error !== undefined) json += `,"error":${quoted(span.error)}`;
   if (span.events.length > 0) json += `,"events":${JSON.stringify(span.events)}`;
   if (span.decisions.length > 0) json += `,"decisions":${JSON.stringify(span.decisions)}`;
@@ -104,23 +104,13 @@ function headOf({ id, parent, name, kind, member, place, model }: SpanRecord): s
   return json;
 }
 
-function usageJson(usage: CallUsage): string {
-  let json = `{"promptTokens":${numeral(usage.promptTokens)},"cachedPromptTokens":${numeral(usage.cachedPromptTokens)},"completionTokens":${numeral(usage.completionTokens)}`;
-  if (usage.reasoningTokens !== undefined) json += `,"reasoningTokens":${numeral(usage.reasoningTokens)}`;
-  json += `,"costUsd":${numeral(usage.costUsd)},"energyJ":${numeral(usage.energyJ)},"energySource":"${usage.energySource}","bytesUp":${numeral(usage.bytesUp)},"bytesDown":${numeral(usage.bytesDown)}`;
-  return usage.priceKnown === undefined ? `${json}}` : `${json},"priceKnown":${usage.priceKnown}}`;
-}
-
-/** A number as JSON; what JSON has no numeral for is `null`. */
-const numeral = (value: number): string => (Number.isFinite(value) ? `${value}` : 'null');
-
 /** An object of texts, numbers and truths as JSON. */
 function flatJson(object: object): string {
   let json = '{';
   for (const key in object) {
     const value = (object as Readonly<Record<string, unknown>>)[key];
     if (value === undefined) continue;
-    const written = typeof value === 'string' ? quoted(value) : typeof value === 'number' ? numeral(value) : typeof value === 'boolean' ? `${value}` : JSON.stringify(value);
+    const written = typeof value === 'string' ? quoted(value) : Number.isSafeInteger(value) || typeof value === 'boolean' ? `${value as number | boolean}` : JSON.stringify(value);
     json += json.length === 1 ? `${quoted(key)}:${written}` : `,${quoted(key)}:${written}`;
   }
   return `${json}}`;

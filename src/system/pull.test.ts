@@ -1,7 +1,7 @@
 /** Streams that are asked: what they give at once, what has to be waited for, failing, and leaving. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { ended, Flattened, pulled, type Pulled } from './pull.ts';
+import { ended, Flattened, leaveQuietly, pulled, Pulled, type Pull } from './pull.ts';
 
 interface Seen {
   asked: number;
@@ -85,4 +85,38 @@ test('they read as any other stream, and leaving them leaves their source', asyn
 test('a stream that can be pulled is taken as it is', () => {
   const stream = new Flattened<number>(source([[1]]));
   assert.equal(pulled(stream), stream);
+});
+
+/** A stream that is left in its own way. */
+class Leaving extends Pulled<number[]> {
+  readonly #how: () => Promise<void> | undefined;
+  constructor(how: () => Promise<void> | undefined) {
+    super();
+    this.#how = how;
+  }
+  pull(): Pull<number[]> {
+    return ended;
+  }
+  leave(): Promise<void> | undefined {
+    return this.#how();
+  }
+}
+
+test('leaving takes no promise where the source needs none, and tells of a clean-up that fails', async () => {
+  assert.equal(new Flattened(new Leaving(() => undefined)).leave(), undefined);
+  const broken = (): never => {
+    throw new Error('broken');
+  };
+  assert.throws(() => new Flattened(new Leaving(broken)).leave(), /broken/);
+  await assert.rejects(new Flattened(new Leaving(broken)).return(), /broken/);
+  await assert.rejects(new Flattened(new Leaving(async () => broken())).return(), /broken/);
+});
+
+test('leaving quietly says nothing of failures', async () => {
+  const broken = (): never => {
+    throw new Error('broken');
+  };
+  assert.equal(leaveQuietly(undefined), undefined);
+  assert.equal(leaveQuietly(new Leaving(broken)), undefined);
+  assert.equal(await leaveQuietly(new Leaving(async () => broken())), undefined);
 });

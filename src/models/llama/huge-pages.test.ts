@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { loadNative } from './bindings.ts';
-import { added, ownMemory, withHugePages } from './huge-pages.ts';
+import { added, getsHugePages, ownMemory, withHugePages } from './huge-pages.ts';
+import { WeightsCache } from './weights.ts';
 
 const stretches = (...pairs: [number, number][]): { from: number; to: number }[] => pairs.map(([from, to]) => ({ from, to }));
 
@@ -34,13 +36,35 @@ const off = (() => {
   }
 })();
 
+/** What of this process lies on huge pages, in MiB. */
+const hugeMiB = (): number => [...readFileSync('/proc/self/smaps', 'latin1').matchAll(/^AnonHugePages: +(\d+) kB/gm)].reduce((sum, [, kib]) => sum + Number(kib) / 1024, 0);
+
 test('memory that is allocated under it lies on huge pages', { skip: off }, async () => {
   const native = await loadNative(false);
   const megabytes = 32;
-  const hugeMiB = (): number => [...readFileSync('/proc/self/smaps', 'latin1').matchAll(/^AnonHugePages: +(\d+) kB/gm)].reduce((sum, [, kib]) => sum + Number(kib) / 1024, 0);
   const before = hugeMiB();
   const buffer = withHugePages(native, () => Buffer.alloc(megabytes * 2 ** 20, 7));
   const got = hugeMiB() - before;
   assert.ok(got >= megabytes - 4, `${got} of ${megabytes} MiB`);
   assert.ok(buffer.every((byte) => byte === 7), 'what lies there is the same');
+});
+
+test('memory up to 256 MiB gets them where there are any', { skip: off }, async () => {
+  const native = await loadNative(false);
+  assert.equal(getsHugePages(native, 256 * 2 ** 20), true);
+  assert.equal(getsHugePages(native, 256 * 2 ** 20 + 1), false);
+  assert.equal(getsHugePages({ madvise: undefined }, 1), false);
+});
+
+const large = fileURLToPath(new URL('../../../weights/large/model.gguf', import.meta.url));
+
+test('the weights of a small model lie on huge pages, and are freed', { skip: existsSync(large) ? off : 'weights/large is not here' }, async () => {
+  const cache = new WeightsCache(await loadNative(false));
+  const before = hugeMiB();
+  const weights = cache.acquire(large, 0);
+  const got = hugeMiB() - before;
+  const megabytes = weights.header.fileBytes / 2 ** 20;
+  assert.ok(got >= megabytes - 6, `${got} of ${megabytes} MiB`);
+  cache.release(weights);
+  assert.ok(hugeMiB() - before < 2, `${hugeMiB() - before} MiB are left`);
 });

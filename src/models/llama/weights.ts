@@ -4,7 +4,6 @@
  *
  * Headers are checked before native code sees a file.
  */
-import { statSync } from 'node:fs';
 import { fail } from '../../errors.ts';
 import type { ShapeSettings } from '../../decoding/settings.ts';
 import type { Native, Pointer } from './bindings.ts';
@@ -121,8 +120,8 @@ export class WeightsCache {
   #load(path: string, gpuLayers: number): Weights {
     const header = checkedHeader(path);
     const architecture = header.metadata.get('general.architecture');
-    const whole = Number(header.metadata.get('split.count') ?? 1) === 1;
-    const read = gpuLayers === 0 && whole && getsHugePages(this.#native, statSync(path).size);
+    const unsplit = Number(header.metadata.get('split.count') ?? 1) === 1;
+    const read = gpuLayers === 0 && unsplit && getsHugePages(this.#native, header.fileBytes);
     const params = { ...this.#native.modelDefaults(), n_gpu_layers: gpuLayers, ...(read ? { load_mode: loadMode.read } : {}) };
     const { value, errors } = withHugePages(this.#native, () => this.#native.watched(() => this.#native.modelLoad(path, params)));
     if (value) return new Weights(this.#native, value, header, gpuLayers);
