@@ -3,8 +3,10 @@
  * upstream, round by round in turns. Prints medians, and each side's ratio to the first with the middle half of its rounds.
  *
  *   git worktree add ../before <commit> && ln -s "$PWD/node_modules" ../before/
- *   node bench/gateway-versions.ts ../before . [--connections 1] [--streamed] [--rounds 15] [--seconds 1.5] [--portkey]
+ *   node bench/gateway-versions.ts ../before . [--connections 1] [--streamed] [--rounds 15] [--seconds 1.5] [--portkey] [--floor]
  *   node bench/gateway-versions.ts . .+--max-semi-space-size=4     a checkout with flags: joined by +
+ *
+ * `--floor` adds the upstream asked directly and a proxy that does nothing: what is left of a gateway's latency is its own.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { quantile } from './gateway/load.ts';
 import { residentBytes, stopAll } from './gateway/processes.ts';
 import { inTurns, medianOf, warm, type Round } from './gateway/rounds.ts';
-import { startPortkey, startTandem, startUpstream, type Side } from './gateway/sides.ts';
+import { startBareProxy, startPortkey, startTandem, startUpstream, type Side } from './gateway/sides.ts';
 import { machineLine, printFigures } from './machine.ts';
 
 const { values, positionals } = parseArgs({
@@ -24,6 +26,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '15' },
     seconds: { type: 'string', default: '1.5' },
     portkey: { type: 'boolean', default: false },
+    floor: { type: 'boolean', default: false },
   },
 });
 /** @throws for anything but a number above 0 */
@@ -52,6 +55,7 @@ try {
     const [root, ...nodeFlags] = version.split('+') as [string, ...string[]];
     sides.push(await startTandem(upstream.port, folder, { name: version, root: resolve(root), nodeFlags }));
   }
+  if (values.floor) sides.push(upstream, await startBareProxy(upstream));
   if (values.portkey) sides.push(await startPortkey(upstream.port));
   await warm(sides, 15_000);
   const measured = await inTurns(sides, scenario);

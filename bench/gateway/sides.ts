@@ -43,6 +43,12 @@ export async function startUpstream(): Promise<Side & { readonly port: number }>
   return { name: 'direct', pid: process.pid, port, target: (streamed) => ({ port, path, headers: {}, body: body('mock', streamed) }) };
 }
 
+/** A proxy in front of it that does nothing: what any gateway on Node's server and client costs at least. */
+export async function startBareProxy(upstream: Side & { readonly port: number }): Promise<Side> {
+  const { process, firstLine } = await start([join(repository, 'bench/gateway/bare-proxy.ts'), String(upstream.port)]);
+  return { name: 'bare proxy', pid: process.pid, target: (streamed) => ({ ...upstream.target(streamed), port: Number(firstLine) }) };
+}
+
 /** The configuration of the gateway under measurement: a key with limits, a cloud member (so masking is on), a budget, traces. */
 export function tandemConfig(upstreamPort: number, threads = 1): ConfigInput {
   return {

@@ -1,6 +1,6 @@
 /**
  * Rows on their way to another thread: all texts in one, all numbers in one array. A message of lists is written value by value; with it, writing a
- * trace cost the thread that answers requests a fifth more (`bench/store.ts`), and 32 connections got 5 in a hundred answers less (`bench/gateway-versions.ts`).
+ * trace cost the thread that answers requests a fifth more (`bench/store.ts`).
  */
 import type { SqlValue } from './driver.ts';
 
