@@ -13,8 +13,10 @@ import { dirname } from 'node:path';
 import { TandemError, fail } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Random } from '../../system/random.ts';
+import { readGguf } from '../llama/gguf.ts';
 import { statusError } from './fetcher.ts';
 import type { Fetched, Fetcher } from './fetcher.ts';
+import { hashFile } from './intact.ts';
 
 /** What to fetch and where to. */
 export interface DownloadPlan {
@@ -97,12 +99,8 @@ class PartFile {
     const total = plan.bytes ?? (typeof known?.totalBytes === 'number' ? known.totalBytes : undefined);
     if (size === 0) return;
     if (known === undefined || known.url !== plan.url.href || (total !== undefined && size > total)) return this.restart();
-    for await (const chunk of this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>) {
-      if (signal.aborted) throw new TandemError('cancelled', { message: 'The download was stopped.', cause: signal.reason });
-      this.#hash.update(chunk);
-      this.bytes += chunk.length;
-      onProgress('checking', this.bytes, total);
-    }
+    const chunks = this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>;
+    await hashFile(chunks, this.#hash, signal, (bytes) => onProgress('checking', (this.bytes = bytes), total));
     this.validator = typeof known.validator === 'string' ? known.validator : undefined;
     this.totalBytes = total;
   }
@@ -274,7 +272,17 @@ async function freeOf(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Size, SHA-256 and the GGUF mark. What fails is removed. */
+/** What a file whose size and SHA-256 nobody told lacks, by its own header. */
+function cutIn(path: string): string | undefined {
+  try {
+    readGguf(path);
+    return undefined;
+  } catch (error) {
+    return `The server did not say how long the file is. ${TandemError.from(error).message}`;
+  }
+}
+
+/** Size, SHA-256 and the GGUF mark; where neither is known, the size that the header asks for. What fails is removed. */
 async function check(part: PartFile, plan: DownloadPlan, sha256: string): Promise<void> {
   const wrong =
     plan.bytes !== undefined && part.bytes !== plan.bytes
@@ -283,7 +291,9 @@ async function check(part: PartFile, plan: DownloadPlan, sha256: string): Promis
         ? `Expected the SHA-256 ${plan.sha256}, got ${sha256}.`
         : /\.gguf$/i.test(plan.path) && (await part.head(4)).toString('latin1') !== 'GGUF'
           ? 'Expected a GGUF file, got something else.'
-          : undefined;
+          : plan.sha256 === undefined && (plan.bytes ?? part.totalBytes) === undefined
+            ? cutIn(part.path)
+            : undefined;
   if (wrong === undefined) return;
   await part.remove();
   fail('download_corrupt', wrong);

@@ -3,6 +3,7 @@
  *
  * Knows nothing of terminals. What it fetched lies in the cache folder under a name that the configuration may use.
  */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fail } from '../../errors.ts';
@@ -12,6 +13,7 @@ import { systemRandom } from '../../system/random.ts';
 import type { Random } from '../../system/random.ts';
 import { modelFolder, readPulled, writePulled } from './cache.ts';
 import type { Pulled } from './cache.ts';
+import { areIntact } from './intact.ts';
 import { download } from './download.ts';
 import { Fetcher } from './fetcher.ts';
 import { filesToFetch, publicEndpoint } from './hub.ts';
@@ -43,7 +45,7 @@ export interface PullOptions {
 
 /** How far a download is. */
 export interface PullProgress {
-  /** `listing` asks the hub; `waiting` for another process with the same file; `checking` reads what an earlier run left. */
+  /** `listing` asks the hub; `waiting` for another process with the same file; `checking` reads what is there already. */
   readonly phase: 'listing' | 'waiting' | 'checking' | 'downloading' | 'done';
   readonly bytes: number;
   /** Where it is known. */
@@ -58,7 +60,7 @@ interface Wanted extends RemoteFile {
 const NAME = /^[\w][\w.-]{0,127}$/;
 
 /**
- * Fetches a model file, or gives the one that is already there.
+ * Fetches a model file, or gives the one that is already there, once its SHA-256 was computed again.
  * @param spec `<owner>/<repository>[@<revision>][:<file or quantisation>]`, or an address with an optional `#sha256=…`
  * @param onProgress called as bytes come, at most ten times a second, and at each change of phase
  * @throws {TandemError} usage, download_failed, download_corrupt, cancelled
@@ -88,17 +90,22 @@ async function fetchInto(path: string, wanted: readonly Wanted[], source: string
   const first = wanted[0] ?? fail('download_failed', 'There is nothing to fetch.');
   const there = await readPulled(path);
   if (there !== undefined && there.source !== source) fail('usage', `The name "${there.name}" belongs to ${there.source}. Choose another one with --name.`);
-  if (there !== undefined && (first.sha256 ?? there.sha256) === there.sha256) {
+  const paths = wanted.map((file, index) => (index === 0 ? path : path.replace(splitOf(first.path), splitOf(file.path))));
+  const show = throttled(onProgress, clock);
+  const expected = wanted.map((file, index) => file.sha256 ?? (index === 0 ? there?.sha256 : undefined));
+  const reading = { signal, onProgress: (bytes: number) => show('checking', bytes, there?.bytes) };
+  if (there !== undefined && expected[0] === there.sha256 && (await areIntact(paths, expected, reading))) {
     onProgress({ phase: 'done', bytes: there.bytes, totalBytes: there.bytes });
     return there;
   }
-  const paths = wanted.map((file, index) => (index === 0 ? path : path.replace(splitOf(first.path), splitOf(file.path))));
+  if (there === undefined && !existsSync(`${path}.json`) && existsSync(path) && !(first.sha256 !== undefined && (await areIntact([path], [first.sha256], reading)))) {
+    fail('usage', `${path} exists and was not fetched by tandem pull. Move it, or choose another name with --name.`);
+  }
   const sum = wanted.every((file) => file.bytes !== undefined) ? wanted.reduce((total, file) => total + (file.bytes ?? 0), 0) : undefined;
-  const show = throttled(onProgress, clock);
   let earlier = 0;
   let sha256 = '';
-  for (const [index, { url, bytes, sha256: expected }] of wanted.entries()) {
-    const plan = { url, path: paths[index] ?? path, retriesMax, ...(bytes === undefined ? {} : { bytes }), ...(expected === undefined ? {} : { sha256: expected }) };
+  for (const [index, { url, bytes, sha256: wantedSha256 }] of wanted.entries()) {
+    const plan = { url, path: paths[index] ?? path, retriesMax, ...(bytes === undefined ? {} : { bytes }), ...(wantedSha256 === undefined ? {} : { sha256: wantedSha256 }) };
     const got = await download(plan, { fetcher, clock, random, signal, ...(freeBytes === undefined ? {} : { freeBytes }), onProgress: (phase, done, total) => show(phase, earlier + done, sum ?? (wanted.length === 1 ? total : undefined)) });
     earlier += got.bytes;
     if (index === 0) sha256 = got.sha256;

@@ -21,9 +21,18 @@ import { parseSpec } from './spec.ts';
 
 const SIZE = 3_000_000;
 const random = seededRandom(5);
-const content = Buffer.concat([Buffer.from('GGUF'), Buffer.from(Array.from({ length: SIZE - 4 }, () => Math.floor(random.next() * 256)))]);
+const noise = Buffer.from(Array.from({ length: SIZE }, () => Math.floor(random.next() * 256)));
+const content = Buffer.concat([header(), noise]).subarray(0, SIZE);
 const other = Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(SIZE - 4, 7)]);
 const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** The head of a GGUF file without metadata, with one tensor of so many numbers of four bytes, or none. */
+function header(numbers = 0): Buffer {
+  const [magic, name] = [Buffer.from('GGUF'), Buffer.from('t')];
+  const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
+  const u64 = (value: number): Buffer => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+  return Buffer.concat([magic, u32(3), u64(numbers === 0 ? 0 : 1), u64(0), ...(numbers === 0 ? [] : [u64(name.length), name, u32(1), u64(numbers), u32(0), u64(0)])]);
+}
 
 /** How the server treats the next requests for the file. */
 interface Behaviour {
@@ -141,9 +150,32 @@ describe('from an address', () => {
     const pulled = await pull(`${base}/model.gguf`);
     await pull(`${base}/model.gguf`);
     assert.equal(ranges().length, 1);
-    await writeFile(pulled.path, 'GGUF');
+    const damaged = Buffer.from(content);
+    damaged.fill(0, 1_000, 2_000);
+    for (const bytes of [Buffer.from('GGUF'), damaged]) {
+      await writeFile(pulled.path, bytes);
+      await pull(`${base}/model.gguf`);
+      assert.deepEqual(await readFile(pulled.path), content);
+    }
+  });
+  test('what is there is read again, which can be stopped', async () => {
     await pull(`${base}/model.gguf`);
-    assert.deepEqual(await readFile(pulled.path), content);
+    const states: PullProgress[] = [];
+    await pull(`${base}/model.gguf`, {}, (state) => states.push(state));
+    assert.ok(states.some(({ phase, totalBytes }) => phase === 'checking' && totalBytes === SIZE));
+    const stop = new AbortController();
+    await assert.rejects(pull(`${base}/model.gguf`, {}, ({ phase }) => (phase === 'checking' ? stop.abort() : undefined), stop.signal), failsWith('cancelled'));
+    assert.deepEqual(await readFile(join(cache, 'models', 'model.gguf')), content);
+  });
+  test('a file that somebody else put there is not overwritten', async () => {
+    await mkdir(join(cache, 'models'), { recursive: true });
+    const own = join(cache, 'models', 'model.gguf');
+    await writeFile(own, 'GGUF of mine');
+    for (const spec of [`${base}/model.gguf`, `${base}/model.gguf#sha256=${sha(content)}`]) await assert.rejects(pull(spec), failsWith('usage', /exists and was not fetched.*--name/));
+    assert.equal(await readFile(own, 'utf8'), 'GGUF of mine');
+    assert.equal((await pull(`${base}/model.gguf`, { name: 'another' })).name, 'another');
+    await writeFile(own, content);
+    assert.equal((await pull(`${base}/model.gguf#sha256=${sha(content)}`)).sha256, sha(content), 'the very file is taken over');
   });
   test('another source does not take over a name', async () => {
     await pull(`${base}/model.gguf`);
@@ -220,6 +252,14 @@ describe('from an address', () => {
   test('works without a length and without an ETag', async () => {
     Object.assign(how, { length: false, etag: undefined });
     assert.equal((await pull(`${base}/model.gguf`)).bytes, SIZE);
+  });
+  test('a file without a length that ends too early is known by its tensors', async () => {
+    const whole = Buffer.concat([header(500_000), Buffer.alloc(2_000_000 + 64, 1)]);
+    Object.assign(how, { length: false, etag: undefined, file: whole.subarray(0, 1_000_000) });
+    await assert.rejects(pull(`${base}/model.gguf`), failsWith('download_corrupt', /truncated/));
+    assert.deepEqual(await files(), []);
+    how.file = whole;
+    assert.equal((await pull(`${base}/model.gguf`)).bytes, whole.length);
   });
   test('the SHA-256 of the fragment or beside the file is kept to', async () => {
     await assert.rejects(pull(`${base}/model.gguf#sha256=${sha(other)}`), failsWith('download_corrupt', /SHA-256/));
@@ -349,7 +389,7 @@ describe('what is asked for', () => {
   test('is read', () => {
     assert.deepEqual(parseSpec('a/b'), { kind: 'hub', repo: 'a/b', revision: 'main' });
     assert.deepEqual(parseSpec('a/b@v2:x/y.gguf'), { kind: 'hub', repo: 'a/b', revision: 'v2', file: 'x/y.gguf' });
-    for (const wrong of ['', 'a', 'a/b/c', '../b', 'a/b:../x', 'a/b:/x', 'ftp://x/y.gguf', 'http://x/', 'http://x/y.gguf#sha256=12', 'https://']) {
+    for (const wrong of ['', 'a', 'a/b/c', '../b', 'a/b:../x', 'a/b:/x', 'ftp://x/y.gguf', 'http://x/', 'http://x/y.gguf#sha256=12', 'https://', 'http://user:pw@x/y.gguf']) {
       assert.throws(() => parseSpec(wrong), failsWith('usage'), wrong);
     }
   });

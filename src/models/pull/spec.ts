@@ -27,6 +27,7 @@ export function isSafePath(path: string): boolean {
 function urlSpec(text: string): PullSpec {
   if (!URL.canParse(text)) fail('usage', 'Expected an http(s) address.');
   const url = new URL(text);
+  if (url.username !== '' || url.password !== '') fail('usage', 'Expected an address without user name and password.');
   const fragment = url.hash.slice(1);
   url.hash = '';
   const sha256 = /^sha256=([0-9a-f]{64})$/i.exec(fragment)?.[1]?.toLowerCase();
