@@ -54,6 +54,8 @@ test('no file means the bundled pair', async () => {
 test('what is missing, broken or wrong is told', async (t) => {
   const top = folder(t, {
     'syntax.ts': 'export default {',
+    'comma.ts': 'export default {\n  members: {},\n  gateway: { port: 1 }\n  store: {},\n};',
+    'late.ts': 'export default Promise.reject(new Error("later"));',
     'throws.ts': 'throw new Error("first line\\nsecond line");',
     'bare.ts': 'export const a = 1;',
     'broken.json': '{"a":',
@@ -63,7 +65,9 @@ test('what is missing, broken or wrong is told', async (t) => {
   mkdirSync(join(top, 'folder.ts'));
   await assert.rejects(loadConfig(top, 'nowhere.ts'), coded('config_missing', /no configuration file at .*nowhere\.ts/));
   await assert.rejects(loadConfig(top, 'folder.ts'), coded('config_missing', /is a folder/));
-  await assert.rejects(loadConfig(top, 'syntax.ts'), coded('config_invalid', /syntax\.ts could not be run/));
+  await assert.rejects(loadConfig(top, 'syntax.ts'), coded('config_invalid', /syntax\.ts:1 could not be run/));
+  await assert.rejects(loadConfig(top, 'comma.ts'), coded('config_invalid', /comma\.ts:[34] could not be run/));
+  await assert.rejects(loadConfig(top, 'late.ts'), coded('config_invalid', /late\.ts could not be run: later$/));
   await assert.rejects(loadConfig(top, 'throws.ts'), coded('config_invalid', /could not be run: first line$/));
   await assert.rejects(loadConfig(top, 'bare.ts'), coded('config_invalid', /no default export/));
   await assert.rejects(loadConfig(top, 'broken.json'), coded('config_invalid', /is not JSON/));
@@ -74,4 +78,14 @@ test('what is missing, broken or wrong is told', async (t) => {
 test('a file that is read is not checked by readConfig', async (t) => {
   const top = folder(t, { 'tandem.config.json': '{"whatever": 1}' });
   assert.deepEqual((await readConfig(top)).input, { whatever: 1 });
+});
+
+test('what a configuration in TypeScript imports is TypeScript too, whatever package.json says', async (t) => {
+  const top = folder(t, {
+    'package.json': '{"type": "commonjs"}',
+    'tandem.config.ts': "import { members } from './team.ts';\nexport default { members };",
+    'team.ts': "import { file } from './file.ts';\nexport const members = { small: { engine: 'llama' as const, file } };",
+    'file.ts': "export const file: string = 'bundled:small';",
+  });
+  assert.deepEqual(Object.keys((await loadConfig(top)).config.members), ['small']);
 });

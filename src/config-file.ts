@@ -90,17 +90,24 @@ function readJson(file: string): unknown {
 async function importDefault(file: string): Promise<unknown> {
   resolveOwnName();
   typed.add(pathToFileURL(file).href);
-  let module: Readonly<Record<string, unknown>>;
+  let value: unknown;
   try {
-    module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+    const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+    value = await module['default'];
   } catch (error) {
     if (TandemError.is(error)) throw error;
-    throw new TandemError('config_invalid', { message: `${file} could not be run: ${firstLine(error)}`, cause: error });
+    throw new TandemError('config_invalid', { message: `${placeOf(error) ?? file} could not be run: ${firstLine(error)}`, cause: error });
   }
-  if (module['default'] === undefined) {
+  if (value === undefined) {
     fail('config_invalid', `${file} has no default export. It must hold: export default defineConfig({ ... }).`);
   }
-  return await module['default'];
+  return value;
+}
+
+/** Where a text could not be compiled, as `<file>:<line>`: Node begins the stack of such an error with it. */
+function placeOf(error: unknown): string | undefined {
+  const [first = ''] = (error instanceof Error ? error.stack ?? '' : '').split('\n', 1);
+  return /^(?:\/|[A-Za-z]:\\|file:).*:\d+$/.test(first) ? first.replace(/^file:.*(?=:\d+$)/, (url) => fileURLToPath(url)) : undefined;
 }
 
 function firstLine(error: unknown): string {
@@ -108,7 +115,7 @@ function firstLine(error: unknown): string {
 }
 
 let resolving = false;
-/** Configurations in TypeScript: always modules, whatever `type` the package.json beside them has. */
+/** Configurations in TypeScript, and what they import beside packages: always modules, whatever `type` the package.json beside them has. */
 const typed = new Set<string>();
 
 /** From now on `tandem` and `tandem/…` mean this copy, in its compiled or its source form, whichever is running. */
@@ -121,7 +128,11 @@ export function resolveOwnName(): void {
   const condition = own.endsWith('.ts') ? 'tandem-source' : 'default';
   registerHooks({
     resolve: (specifier, context, next) => {
-      if (specifier !== manifest.name && !specifier.startsWith(`${manifest.name}/`)) return next(specifier, context);
+      if (specifier !== manifest.name && !specifier.startsWith(`${manifest.name}/`)) {
+        const found = next(specifier, context);
+        if (context.parentURL !== undefined && typed.has(context.parentURL) && found.url.endsWith('.ts') && !found.url.includes('/node_modules/')) typed.add(found.url);
+        return found;
+      }
       const target = manifest.exports[`.${specifier.slice(manifest.name.length)}`]?.[condition];
       if (target === undefined) return next(specifier, context);
       return { url: new URL(target, root).href, shortCircuit: true };
