@@ -18,6 +18,8 @@ test('every kind of mistake says what was expected', () => {
     [{ policy: { objective: 'fast' } }, 'policy.objective: expected one of "quality", "balanced", "cost", "latency", "private", got "fast"'],
     [{ store: { flushMs: 5.5 } }, 'store.flushMs: expected a whole number, got 5.5'],
     [{ pilot: { learn: 'yes' } }, 'pilot.learn: expected true or false, got "yes"'],
+    [server({ baseUrl: 'http://user:pw@host/v1' }), 'members.it.baseUrl: expected an address without user name, password, query and fragment, got a text of 22 characters'],
+    [server({ baseUrl: 'http://host/v1?key=s' }), 'members.it.baseUrl: expected an address without user name, password, query and fragment, got a text of 20 characters'],
     [server({ roles: [] }), 'members.it.roles: expected at least 1 item, got a list of 0'],
     [server({ price: { inputUsdPerMillionTokens: 1, outputUsdPerMillionTokens: 1, asOf: 'today' } }), 'members.it.price.asOf: expected a date such as 2026-01-31, got "today"'],
     [member({ engine: 'ai-sdk', model: {} }), 'members.it.model: expected an AI SDK language model, got an object'],

@@ -67,6 +67,6 @@ function shown(value: unknown, secret: boolean): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') return secret || value.length > 40 || /:\/\/.*@/.test(value) ? `a text of ${value.length} characters` : `"${value}"`;
+  if (typeof value === 'string') return secret || value.length > 40 || /:\/\/.*[@?#]/.test(value) ? `a text of ${value.length} characters` : `"${value}"`;
   return Array.isArray(value) ? `a list of ${value.length}` : `${typeof value === 'object' ? 'an' : 'a'} ${typeof value}`;
 }

@@ -76,7 +76,7 @@ const llama = z
 const openai = z
   .strictObject({
     engine: z.literal('openai'),
-    baseUrl: z.url({ protocol: /^https?$/ }).describe('Address of the server up to and including /v1.'),
+    baseUrl: z.url({ protocol: /^https?$/ }).refine(isPlainAddress, 'an address without user name, password, query and fragment').describe('Address of the server up to and including /v1. Keys go into apiKeyEnv.'),
     model: z.string().min(1).describe('Model name that the server knows.'),
     place: place.default('cloud').describe('Who can read what reaches the server.'),
     apiKeyEnv: variable.optional().describe('Environment variable that holds the API key.'),
@@ -268,6 +268,13 @@ export { pathText } from './config-mistakes.ts';
 /** Gives the configuration back, typed. For `tandem.config.ts`. */
 export function defineConfig(config: ConfigInput): ConfigInput {
   return config;
+}
+
+/** Whether an address says where something is and nothing more: what else it might hold is not sent, and is often a secret. True for what is none. */
+export function isPlainAddress(address: string): boolean {
+  if (!URL.canParse(address)) return true;
+  const { username, password, search, hash } = new URL(address);
+  return username === '' && password === '' && search === '' && hash === '';
 }
 
 /** One mistake in a configuration. */

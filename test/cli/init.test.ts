@@ -60,12 +60,22 @@ test('init with nothing found writes the bundled pair; with flags, what they nam
   assert.deepEqual([large.baseUrl, large.model, large.apiKeyEnv, large.place], ['https://api.example.org/v1', 'big-model', 'BIG_KEY', 'cloud']);
 });
 
+test('init takes for this machine only what is its own name or number', async (t) => {
+  for (const [host, place] of [['localhost:1234', 'device'], ['127.0.0.2', 'device'], ['[::1]:80', 'device'], ['localhost.example.org', 'cloud'], ['127.0.0.1.example.org', 'cloud'], ['127.example.org', 'cloud'], ['10.0.0.1', 'cloud']] as const) {
+    const { code, stdout, stderr } = await call(['init', '--print', ...still, '--small', `http://${host}/v1#m`, '--large', 'bundled:large'], { cwd: folder(t) });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(`small: .*place: '${place}'`, 's'), host);
+  }
+});
+
 test('init refuses models that are none', async (t) => {
   const cwd = folder(t, { 'text.gguf': 'text' });
   const cases: [string[], number, RegExp][] = [
     [['--small', 'nowhere.gguf'], 1, /model_file_missing/],
     [['--small', 'text.gguf'], 1, /model_file_invalid/],
     [['--large', 'http://127.0.0.1:1/v1'], 2, /<base URL>#<model name>/],
+    [['--large', 'http://127.0.0.1@example.org/v1#m'], 2, /without user name/],
+    [['--large', 'http://127.0.0.1/v1?key=s#m'], 2, /without user name/],
   ];
   for (const [args, code, expected] of cases) {
     const ended = await call(['init', ...still, ...args], { cwd });
