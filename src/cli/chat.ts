@@ -1,7 +1,8 @@
 /**
  * `tandem chat`: a conversation on the terminal, or over a pipe, one message a line.
  *
- * Lines that begin with `/` are commands. Ctrl-C stops the answer that is being written; twice at the prompt leaves.
+ * Lines that begin with `/` are commands. On a terminal Ctrl-C stops the answer that is being written, or discards the line that is being typed; twice at the
+ * prompt leaves. Over a pipe it ends the command.
  */
 import { createInterface, type Interface } from 'node:readline';
 import { TandemError } from '../errors.ts';
@@ -55,6 +56,8 @@ class Chat {
   #lastTrace: TraceRecord | undefined;
   #running: AbortController | undefined;
   #leaving = false;
+  /** Nothing more is read. */
+  #closed = false;
 
   constructor(terminal: Terminal, runtime: Runtime, options: ChatOptions) {
     this.#terminal = terminal;
@@ -71,14 +74,15 @@ class Chat {
     const lines = createInterface({ input, terminal: interactive, prompt: colours.bold('> '), ...(interactive ? { output } : {}) });
     const interrupt = (): void => this.#interrupt(lines);
     lines.on('SIGINT', interrupt);
+    lines.once('close', () => (this.#closed = true));
     process.on('SIGINT', interrupt);
     try {
       if (interactive) this.#welcome();
-      if (interactive) lines.prompt();
+      this.#prompt(lines);
       for await (const line of lines) {
         this.#leaving = false;
-        if (!(await this.#takeLine(line.trim()))) break;
-        if (interactive) lines.prompt();
+        if (this.#terminal.exit.code === exitCodes.interrupted || !(await this.#takeLine(line.trim()))) break;
+        this.#prompt(lines);
       }
     } finally {
       unwatch();
@@ -93,12 +97,24 @@ class Chat {
     print(this.#terminal, `${this.#members.map((id) => paint(id)(id)).join(dim(', '))} ${dim(`answer as ${this.#model()}. /help lists commands, Ctrl-C stops an answer.`)}`);
   }
 
+  #prompt(lines: Interface): void {
+    if (this.#terminal.interactive && !this.#closed) lines.prompt();
+  }
+
   #interrupt(lines: Interface): void {
+    if (!this.#terminal.interactive) {
+      this.#terminal.exit.code = exitCodes.interrupted;
+      this.#running?.abort();
+      return lines.close();
+    }
     if (this.#running !== undefined) return this.#running.abort();
-    if (this.#leaving || !this.#terminal.interactive) return lines.close();
+    if (this.#leaving) return lines.close();
     this.#leaving = true;
     print(this.#terminal, this.#terminal.colours.dim('\nCtrl-C again leaves.'));
-    lines.prompt();
+    // What was typed is not part of the next message.
+    lines.write(null, { ctrl: true, name: 'e' });
+    lines.write(null, { ctrl: true, name: 'u' });
+    this.#prompt(lines);
   }
 
   /** Resolves to false when the conversation is over. */
@@ -200,7 +216,7 @@ class Chat {
       }
     } catch (thrown) {
       printer.end();
-      if (running.signal.aborted) this.#say('The answer was stopped.');
+      if (running.signal.aborted) note(this.#terminal, this.#terminal.errorColours.dim('The answer was stopped.'));
       else this.#failed(thrown);
     } finally {
       this.#running = undefined;

@@ -35,13 +35,15 @@ export const commands: readonly Entry[] = [
  * @returns the exit code
  */
 export async function main(argv: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
+  let json = argv.includes('--json');
   try {
     const program = await buildProgram(terminal, (name) => argv.includes(name));
+    program.hook('preAction', (_program, command) => void (json ||= command.opts()['json'] === true));
     await program.parseAsync(argv.length === 0 ? ['--help'] : argv, { from: 'user' });
     return terminal.exit.code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    printError(terminal, thrown, argv.includes('--json'));
+    printError(terminal, thrown, json);
     const { code } = TandemError.from(thrown);
     return code === 'usage' ? exitCodes.usage : code === 'cancelled' ? exitCodes.interrupted : exitCodes.failed;
   }
@@ -70,7 +72,7 @@ export async function buildProgram(terminal: Terminal, wanted: (name: string) =>
   addHelp(program, terminal);
   // what stands after `train tool <command>` belongs to that command, also where an option of ours has the same name
   if (wanted('train') && wanted('tool')) program.enablePositionalOptions();
-  program.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 mistake in the command line, 130 ended by Ctrl-C.');
+  program.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 mistake in the command line, 130 ended by Ctrl-C (serve and a chat on a terminal: 0).');
   return program;
 }
 

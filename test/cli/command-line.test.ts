@@ -68,9 +68,11 @@ test('a configuration that is missing or wrong is told in words, or as JSON, wit
   assert.match(wrong.stderr, /members\.small\.baseUrl/);
   assert.match(wrong.stderr, /members\.small\.model/);
   assert.match(wrong.stderr, /prot: expected no such setting/);
-  const broken = await tandem(['run', '-c', 'broken.json', '--json', 'x'], { cwd });
-  assert.equal(broken.code, 1);
-  assert.equal((JSON.parse(broken.stderr) as { error: { code: string } }).error.code, 'config_invalid');
+  for (const flag of ['--json', '-j']) {
+    const broken = await tandem(['run', '-c', 'broken.json', flag, 'x'], { cwd });
+    assert.equal(broken.code, 1);
+    assert.equal((JSON.parse(broken.stderr) as { error: { code: string } }).error.code, 'config_invalid');
+  }
   const bare = await tandem(['models', '-c', 'bare.mjs'], { cwd });
   assert.match(bare.stderr, /no default export/);
 });

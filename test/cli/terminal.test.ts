@@ -79,6 +79,36 @@ test('chat: colours by member, Ctrl-C stops the answer, twice leaves', { skip, t
   assert.deepEqual(server.requests().map(({ messages }) => messages.length), [1, 1], 'a stopped answer is not part of the conversation');
 });
 
+test('chat: Ctrl-C discards what was typed, Ctrl-D leaves, also while an answer is written', { skip, timeout: 60_000 }, async (t) => {
+  const server = await slowServer(t, ['a ', 'b ', 'c '], 200);
+  const pty = new Pty(t, ['chat', '-m', 'small'], folder(t, { 'tandem.config.json': team(server.baseUrl) }));
+  await pty.until(/\/help lists commands/);
+  pty.type('my secret');
+  await pty.until(/my secret/);
+  pty.type('\u0003');
+  await pty.until(/Ctrl-C again leaves/);
+  pty.type('hello\r');
+  await pty.until(/a /);
+  pty.type('\u0004');
+  await pty.until(/trace [0-9a-f]{32}/);
+  assert.equal(await pty.end, 0, pty.shown);
+  assert.ok(!/readline|internal/.test(pty.shown), pty.shown);
+  assert.deepEqual(server.requests().map(({ messages }) => messages.map(({ content }) => content)), [['hello']]);
+});
+
+test('chat over a pipe: Ctrl-C ends it with exit code 130', { timeout: 30_000 }, async (t) => {
+  const server = await slowServer(t, Array.from({ length: 200 }, (_, index) => `w${index} `), 50);
+  const child = start(['chat', '-m', 'small', '--no-marks'], { cwd: folder(t, { 'tandem.config.json': team(server.baseUrl) }) });
+  child.stdin.end('one\ntwo\n');
+  child.stdout.once('data', () => child.kill('SIGINT'));
+  const { code, stdout, stderr } = await ended(child);
+  assert.equal(code, 130);
+  assert.match(stdout, /^w0 [w\d ]*\n?$/);
+  assert.match(stderr, /The answer was stopped/);
+  await server.untilLeft(1);
+  assert.equal(server.requests().length, 1, 'the next message is not asked');
+});
+
 test('chat remembers the conversation, and forgets it on /clear', { skip }, async (t) => {
   const server = await slowServer(t, ['fine'], 0);
   const pty = new Pty(t, ['chat', '-m', 'small', '--system', 'Be kind.'], folder(t, { 'tandem.config.json': team(server.baseUrl) }));
