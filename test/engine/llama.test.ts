@@ -1,5 +1,6 @@
 /** The llama engine on made-up models: files that are not what they should be, fairness, cancelling, reuse, adapters, freeing. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import type { AnswerFormat } from '../../src/exchange.ts';
 import type { EngineContext } from '../../src/models/context.ts';
 import { openLlamaModel, type LlamaSettings } from '../../src/models/llama/index.ts';
 import { engineThread, type EngineThread } from '../../src/models/llama/engine-thread.ts';
-import type { Model } from '../../src/models/port.ts';
+import type { Model, Session } from '../../src/models/port.ts';
 import { ask, gather, quietCall, says } from '../conformance/asking.ts';
 import { settingsOf, testContext } from '../conformance/settings.ts';
 import { recurrent, tinyAdapter, tinyModel, writeTinyModel } from './tiny-model.ts';
@@ -181,6 +182,24 @@ test('closing a model ends the sessions that wait for it', async () => {
   await beside.close();
   assert.deepEqual(await (await engineThread(false)).ask('state', null), { models: 0, contexts: 0, running: 0, queued: 0, prefixes: 0 });
 });
+
+test('a session that ended asks the engine nothing more, and leaves no listener on its signal', (t) =>
+  using({ sequencesMax: 1 }, async (opened) => {
+    const { thread } = opened.host as unknown as { readonly thread: EngineThread };
+    const asked = t.mock.method(thread, 'ask');
+    for (const [code, end] of [['cancelled', (stopping: AbortController) => stopping.abort()], ['parameter_invalid', (_: AbortController, session: Session) => session.close()]] as const) {
+      const stopping = new AbortController();
+      const session = await opened.open!(quietCall({ signal: stopping.signal }));
+      await session.append([5, 6, 7]);
+      await end(stopping, session);
+      asked.mock.resetCalls();
+      await assert.rejects(session.append([8]), { code });
+      await assert.rejects(session.rollback(1), { code });
+      await assert.rejects(session.fork(), { code });
+      assert.equal(asked.mock.callCount(), 0);
+      assert.equal(getEventListeners(stopping.signal, 'abort').length, 0);
+    }
+  }));
 
 test('forks take places, so that no admitted request lacks one; what was refused leaves nothing behind', () =>
   using({ sequencesMax: 2 }, async (opened) => {

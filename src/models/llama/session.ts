@@ -26,7 +26,7 @@ export class LlamaSession implements Session {
     if (signal.aborted) fail('cancelled', 'The request was cancelled.');
     const law = lawMemory(size);
     const session = new LlamaSession(thread, thread.nextRun(), law, signal);
-    await session.#begun(thread.ask('session-open', { handle, run: session.#run, adapter, law: law.buffer as SharedArrayBuffer }));
+    await session.#begun(() => thread.ask('session-open', { handle, run: session.#run, adapter, law: law.buffer as SharedArrayBuffer }));
     return session;
   }
 
@@ -35,7 +35,7 @@ export class LlamaSession implements Session {
     const onAbort = (): void => void this.close();
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      this.length = await this.#stoppable(this.#thread.ask('session-append', { run: this.#run, tokens }));
+      this.length = await this.#stoppable(() => this.#thread.ask('session-append', { run: this.#run, tokens }));
       return this.#law.slice();
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -43,14 +43,14 @@ export class LlamaSession implements Session {
   }
 
   async rollback(length: number): Promise<void> {
-    await this.#stoppable(this.#thread.ask('session-rollback', { run: this.#run, length }));
+    await this.#stoppable(() => this.#thread.ask('session-rollback', { run: this.#run, length }));
     this.length = length;
   }
 
   async fork(): Promise<LlamaSession> {
     const law = lawMemory(this.#law.length);
     const fork = new LlamaSession(this.#thread, this.#thread.nextRun(), law, this.#signal);
-    await fork.#begun(this.#stoppable(this.#thread.ask('session-fork', { run: this.#run, fork: fork.#run, law: law.buffer as SharedArrayBuffer })));
+    await fork.#begun(() => this.#stoppable(() => this.#thread.ask('session-fork', { run: this.#run, fork: fork.#run, law: law.buffer as SharedArrayBuffer })));
     fork.length = this.length;
     return fork;
   }
@@ -63,18 +63,19 @@ export class LlamaSession implements Session {
   }
 
   /** Waits until the engine has made it; closes it when the engine does not. */
-  async #begun(answer: Promise<null>): Promise<void> {
+  async #begun(ask: () => Promise<null>): Promise<void> {
     try {
-      await this.#stoppable(answer);
+      await this.#stoppable(ask);
     } catch (error) {
       await this.close();
       throw error;
     }
   }
 
-  /** Waits for the engine, but not longer than the session is wanted. */
-  #stoppable<T>(answer: Promise<T>): Promise<T> {
+  /** Asks the engine and waits, but not longer than the session is wanted. A closed session asks nothing: nobody would hold the answer, and one that fails would end the process. */
+  #stoppable<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#closed) fail(this.#signal.aborted ? 'cancelled' : 'parameter_invalid', 'The session is closed.');
+    const answer = ask();
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         try {
