@@ -327,6 +327,22 @@ test('adapters are attached and swapped while requests stream, by the file that 
   });
 });
 
+test('closing a model leaves the watch of another one on the same file of adapters', async () => {
+  const path = file('shared-adapters.json', '{}');
+  const [one, two] = [await open({ adaptersFile: path }), await open({ adaptersFile: path })];
+  try {
+    await one.close();
+    writeFileSync(`${path}.new`, JSON.stringify({ adapters: { shared: { file: file('shared.gguf', tinyAdapter({ strength: 3 })) } } }));
+    renameSync(`${path}.new`, path);
+    const say = (): Promise<unknown> => gather(two.generate({ prompt: says('a'), sampling: greedy, adapter: 'shared' }, quietCall()));
+    const untilMs = Date.now() + 10_000;
+    while (Date.now() < untilMs && (await say().catch(() => undefined)) === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+    await say();
+  } finally {
+    await two.close();
+  }
+});
+
 test('speculation with two made-up models writes what the target alone writes', async () => {
   const context = testContext();
   const [target, draft] = await Promise.all([open({}, context, 'target'), open({ file: other }, context, 'draft')]);

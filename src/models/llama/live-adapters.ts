@@ -36,6 +36,7 @@ export class LiveAdapters implements AdapterTable {
   #adapter: string;
   #versions = 0;
   #changing: Promise<void> = Promise.resolve();
+  #onChange: (() => void) | undefined;
   #closed = false;
 
   /** @throws {TandemError} model_file_missing, config_invalid */
@@ -65,17 +66,18 @@ export class LiveAdapters implements AdapterTable {
   /** Looks at the file from now on. @param load makes the engine take a whole new set @param id of the member, for warnings */
   watch(load: (adapters: OpenSettings['adapters']) => Promise<unknown>, id: string): void {
     if (this.#path === undefined) return;
-    watchFile(this.#path, { interval: lookEveryMs, persistent: false }, () => {
+    this.#onChange = (): void => {
       this.#changing = this.#changing.then(() => this.#change(load)).catch((error: unknown) => {
         process.emitWarning(`members.${id}.adaptersFile: ${TandemError.from(error).message} The adapters stay as they were.`, 'TandemWarning');
       });
-    });
+    };
+    watchFile(this.#path, { interval: lookEveryMs, persistent: false }, this.#onChange);
   }
 
-  /** Looks no more. */
+  /** Looks no more. Other models that look at the same file go on. */
   close(): void {
     this.#closed = true;
-    if (this.#path !== undefined) unwatchFile(this.#path);
+    if (this.#path !== undefined && this.#onChange !== undefined) unwatchFile(this.#path, this.#onChange);
   }
 
   async #change(load: (adapters: OpenSettings['adapters']) => Promise<unknown>): Promise<void> {
