@@ -2,13 +2,15 @@
 import type { AnswerEvent } from '../../decoding/answer.ts';
 import type { EmittedToken, Prompt } from '../../exchange.ts';
 import type { ModelPart } from '../port.ts';
-import { CallFinder, type CallPart } from './tool-calls.ts';
+import { CallFinder, forcesCall, type CallPart } from './tool-calls.ts';
 
 /** Turns the events of one answer into parts. */
 export class AnswerParts {
   readonly #finder: CallFinder | undefined;
   readonly #callId: () => string;
   readonly #callsMax: number;
+  /** Whether a grammar lets the model write calls and nothing else. */
+  readonly #forced: boolean;
   #calls = 0;
 
   /** @param prompt whose tools may be called; without parallel calls, those after the first are left out @param callId makes an id for a call */
@@ -16,6 +18,7 @@ export class AnswerParts {
     this.#callId = callId;
     this.#callsMax = prompt.parallelToolCalls === false ? 1 : Infinity;
     const { tools = [], toolChoice } = prompt;
+    this.#forced = forcesCall(toolChoice);
     this.#finder = tools.length > 0 && toolChoice !== 'none' ? new CallFinder(tools) : undefined;
   }
 
@@ -59,8 +62,13 @@ export class AnswerParts {
   }
 
   #finish(event: Extract<AnswerEvent, { type: 'finish' }>, parts: ModelPart[]): void {
-    if (this.#finder !== undefined) this.#found(this.#finder.end(), parts);
+    const left = this.#finder?.end() ?? [];
+    // where nothing but calls may be written, text that is left is a call that was cut, no words for the reader
+    const kept = this.#forced ? left.filter(({ type }) => type === 'call') : left;
+    this.#found(kept, parts);
+    // a call that was left out is not hidden behind the whole ones before it
+    const cut = event.reason === 'length' && kept.length < left.length;
     const { promptTokens, cachedPromptTokens, completionTokens } = event;
-    parts.push({ type: 'finish', reason: this.#calls > 0 ? 'tool_calls' : event.reason, usage: { promptTokens, cachedPromptTokens, completionTokens }, bytesUp: 0, bytesDown: 0 });
+    parts.push({ type: 'finish', reason: this.#calls > 0 && !cut ? 'tool_calls' : event.reason, usage: { promptTokens, cachedPromptTokens, completionTokens }, bytesUp: 0, bytesDown: 0 });
   }
 }

@@ -28,6 +28,7 @@ const cases: readonly [string, string, (string | readonly [string, string])[]][]
   ['none and null', `${call('{"name":"f"}')}${call('{"name":"f","arguments":null}')}${call('{"name":"f","arguments":[]}')}`, [['f', '{}'], ['f', '{}'], ['f', '[]']]],
   ['text before, between and after', `a${call('{"name":"f","arguments":{}}')} b ${call('{"name":"g","arguments":{}}')}c <tool`, ['a', ['f', '{}'], ' b ', ['g', '{}'], 'c <tool']],
   ['no closing tag at the end', '<tool_call>{"name":"f","arguments":{"a":"</tool_call>"}}', [['f', '{"a":"</tool_call>"}']]],
+  ['a cut closing tag at the end', '<tool_call>\n{"name":"f","arguments":{"a":"</tool_"}}\n</tool_', [['f', '{"a":"</tool_"}']]],
   ['an unknown function', call('{"name":"h","arguments":{}}'), [call('{"name":"h","arguments":{}}')]],
   ['broken JSON, and a call after it', `${call('{"name":"f","arguments":{"a":"}}')} and ${call('{"name":"g","arguments":{}}')}!`, [`${call('{"name":"f","arguments":{"a":"}}')} and `, ['g', '{}'], '!']],
   ['broken JSON with whole strings', `${call('{"name":"f",}')}${call('{"name":"g","arguments":{}}')}`, [call('{"name":"f",}'), ['g', '{}']]],
@@ -60,4 +61,21 @@ test('where calls may not be parallel, there is one', () => {
     return all.filter(({ type }) => type === 'tool-call').length;
   };
   assert.deepEqual([calls(undefined), calls(true), calls(false)], [2, 2, 1]);
+});
+
+test('what is left of a forced call that was cut is no text; calls before it stay', () => {
+  const whole = call('{"name":"f","arguments":{}}');
+  const texts = (text: string, toolChoice: 'auto' | 'required' | { name: string }): string[] => {
+    const parts = new AnswerParts({ tools: [{ name: 'f' }], toolChoice }, () => 'id');
+    const all = [...[...text].flatMap((delta) => parts.take([{ type: 'text', delta }])), ...parts.take([{ type: 'finish', reason: 'length', promptTokens: 1, cachedPromptTokens: 0, completionTokens: 1 }])];
+    return all.map((part) => (part.type === 'text' ? part.delta : part.type === 'finish' ? part.reason : part.type));
+  };
+  for (const forced of ['required', { name: 'f' }] as const) {
+    for (let length = 1; length < whole.length; length++) {
+      const complete = length >= whole.indexOf('</');
+      assert.deepEqual(texts(whole.slice(0, length), forced), complete ? ['tool-call', 'tool_calls'] : ['length'], whole.slice(0, length));
+    }
+    assert.deepEqual(texts(`${whole}\n${whole.slice(0, 20)}`, forced), ['tool-call', 'length']);
+  }
+  assert.deepEqual(texts(whole.slice(0, 20), 'auto'), [whole.slice(0, 20), 'length']);
 });

@@ -2,7 +2,7 @@
  * Tool calls in the text of an answer: `<tool_call>{"name": …, "arguments": …}</tool_call>`, one or several, between or after text.
  *
  * Text that could begin a call is held back; a call is reported when it is complete, its arguments as they were written. A closing tag inside a
- * string of the JSON closes nothing. What looks like a call but is none (broken JSON, an unknown function) stays text. Also the grammar that makes a model write calls and nothing else.
+ * string of the JSON closes nothing, and the end of the answer may cut the closing tag. What looks like a call but is none (broken JSON, an unknown function) stays text. Also the grammar that makes a model write calls and nothing else.
  */
 import { quoted, SchemaGrammar } from '../../decoding/json-schema.ts';
 import { fail } from '../../errors.ts';
@@ -57,7 +57,7 @@ export class CallFinder {
   #outside(text: string, parts: CallPart[]): string {
     const all = this.#held + text;
     const at = all.indexOf(opening);
-    const kept = at < 0 ? partial(all) : 0;
+    const kept = at < 0 ? partial(all, opening) : 0;
     const delta = at < 0 ? all.slice(0, all.length - kept) : all.slice(0, at);
     this.#held = all.slice(all.length - kept);
     if (delta !== '') parts.push({ type: 'text', delta });
@@ -101,7 +101,7 @@ export class CallFinder {
 
   #call(text: string): CallPart | undefined {
     try {
-      const json = text.endsWith(closing) ? text.slice(opening.length, -closing.length) : text.slice(opening.length);
+      const json = text.slice(opening.length, text.length - partial(text, closing));
       const { name, arguments: given, parameters } = JSON.parse(json) as { name?: unknown; arguments?: unknown; parameters?: unknown };
       if (typeof name !== 'string' || !this.#names.has(name)) return undefined;
       const value = given ?? parameters ?? {};
@@ -113,11 +113,16 @@ export class CallFinder {
   }
 }
 
-/** Length of the end of a text that may begin an opening. */
-function partial(text: string): number {
-  let length = Math.min(opening.length - 1, text.length);
-  while (length > 0 && !text.endsWith(opening.slice(0, length))) length--;
+/** Length of the end of a text that is a tag or may begin one. */
+function partial(text: string, tag: string): number {
+  let length = Math.min(tag.length, text.length);
+  while (length > 0 && !text.endsWith(tag.slice(0, length))) length--;
   return length;
+}
+
+/** Whether the answer must be a call. */
+export function forcesCall(toolChoice: Prompt['toolChoice']): toolChoice is 'required' | { readonly name: string } {
+  return toolChoice !== undefined && toolChoice !== 'auto' && toolChoice !== 'none';
 }
 
 /**
@@ -126,8 +131,8 @@ function partial(text: string): number {
  * @throws {TandemError} schema_unsupported, parameter_invalid for an unknown function
  */
 export function callGrammar(prompt: Pick<Prompt, 'tools' | 'toolChoice' | 'parallelToolCalls'>): string | undefined {
-  const { tools = [], toolChoice = 'auto' } = prompt;
-  if (toolChoice === 'auto' || toolChoice === 'none') return undefined;
+  const { tools = [], toolChoice } = prompt;
+  if (!forcesCall(toolChoice)) return undefined;
   const wanted = toolChoice === 'required' ? tools : tools.filter(({ name }) => name === toolChoice.name);
   if (wanted.length === 0) fail('parameter_invalid', { message: 'tool_choice asks for a function that is not among the tools.', param: 'tool_choice' });
   const calls = wanted.map((tool, n) => {
