@@ -220,12 +220,15 @@ export interface Veiled {
 
 /** An emitted token, where the engine can tell. */
 export interface EmittedToken {
+  /** What it adds to the answer's text; empty while a character is incomplete. Some servers label a part of a character instead. */
   readonly text: string;
   readonly id?: number;
+  /** Its own bytes, each 0 to 255. Only where they are not whole characters of UTF-8, so that no text can say them; default: the text's. */
+  readonly bytes?: readonly number[];
   /** Natural logarithm of its probability under the model's law before sampling settings. */
   readonly logprob?: number;
-  /** The most likely tokens at this position, most likely first. */
-  readonly top?: readonly { readonly text: string; readonly id?: number; readonly logprob: number }[];
+  /** The most likely tokens at this position, most likely first. `bytes` as above. */
+  readonly top?: readonly { readonly text: string; readonly id?: number; readonly bytes?: readonly number[]; readonly logprob: number }[];
   /** Shannon entropy of the whole law in nats, where the engine sees the whole law. */
   readonly entropy?: number;
 }

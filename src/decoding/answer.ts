@@ -11,7 +11,7 @@ import { fail } from '../errors.ts';
 import { argmax, summarise, topTokens } from './law.ts';
 import { GrowingText } from './growing-text.ts';
 import { Occurrences } from './occurrences.ts';
-import { PieceJoiner, shownText } from './pieces.ts';
+import { cutBytes, PieceJoiner, shownText } from './pieces.ts';
 import type { Constraint, Law, ProgramEnv, Vocabulary } from './program.ts';
 import { draw, Shaper, type Distribution } from './shape.ts';
 import { penalises, type ShapeSettings } from './settings.ts';
@@ -51,7 +51,7 @@ export type AnswerEvent =
 
 interface Pending {
   readonly token: EmittedToken;
-  /** Characters of the answer up to and including this token. */
+  /** Characters of the answer that must be out before it is reported: up to and including this token, or the first of the one it begins. */
   readonly end: number;
 }
 
@@ -72,7 +72,7 @@ export class Answer {
   readonly #joinsLater: boolean;
   #growing: GrowingText | undefined;
   readonly #pending: Pending[] = [];
-  #report: Omit<EmittedToken, 'text' | 'id'> | undefined;
+  #report: Omit<EmittedToken, 'text' | 'id' | 'bytes'> | undefined;
   #measured: { readonly logTotal: number; readonly entropy: number; readonly top: readonly { readonly id: number; readonly logit: number }[] } | undefined;
   #textLength = 0;
   #sentLength = 0;
@@ -114,7 +114,7 @@ export class Answer {
     this.#report = {
       logprob: this.#shaper.original(law, token) - logTotal,
       entropy,
-      top: top.map(({ id, logit }) => ({ text: shownText(this.#vocabulary, id), id, logprob: logit - logTotal })),
+      top: top.map(({ id, logit }) => ({ text: shownText(this.#vocabulary, id), id, ...cutBytes(this.#vocabulary, id), logprob: logit - logTotal })),
     };
   }
 
@@ -172,9 +172,16 @@ export class Answer {
   #join(token: number): void {
     const text = this.#joiner.push(token);
     this.#textLength += text.length;
-    if (this.#report !== undefined) this.#pending.push({ token: { text, id: token, ...this.#report }, end: this.#textLength });
+    if (this.#report !== undefined) this.#pend(token, text, this.#report);
     this.#report = undefined;
     this.#send(this.#stops.push(text));
+  }
+
+  /** Keeps what is reported of a token until its text is out. One that only begins a character waits for it, since a stop text may cut that off. */
+  #pend(token: number, text: string, report: Omit<EmittedToken, 'text' | 'id' | 'bytes'>): void {
+    const cut = cutBytes(this.#vocabulary, token);
+    const begins = text === '' && cut.bytes !== undefined;
+    this.#pending.push({ token: { text, id: token, ...cut, ...report }, end: this.#textLength + (begins ? 1 : 0) });
   }
 
   /** Adds a token to the text that was emitted last, or emits a new one when that was read. */

@@ -107,6 +107,26 @@ test('reports are of the law before settings, and their text joins to the answer
   assert.equal(tokens[0]?.top?.length, 2);
 });
 
+test('tokens that are part of a character report their bytes, and wait for the character: a stop text may cut it off', () => {
+  const pieces = [Uint8Array.of(0x61), Uint8Array.of(0xe6), Uint8Array.of(0x97), Uint8Array.of(0xa5), Uint8Array.of(0xa5, 0x62)];
+  const parts = { size: pieces.length, isEnd: () => false, bytes: (token: number) => pieces[token] as Uint8Array };
+  const saying = (...tokens: number[]): MadeUpModel => (before) => pieces.map((_, id) => (tokens[before.length - 1] === id ? 9 : 0));
+  const report = (said: number[], more: { readonly stop?: readonly string[] } = {}): unknown => {
+    const { events } = drive(generate, { prompt: [0], settings: greedy, tokensMax: said.length, topLogprobs: 1, ...more }, { model: saying(...said) }, { vocabulary: parts });
+    const tokens = events.flatMap((event) => (event.type === 'text' ? (event.tokens ?? []) : []));
+    for (const { id, text: own, bytes, top } of tokens) assert.deepEqual(top?.map((other) => [other.id, other.bytes]), [[id, bytes]], own);
+    return [text(events), tokens.map(({ text: own, bytes }) => bytes ?? own)];
+  };
+  assert.deepEqual(report([0, 1, 2, 3, 0]), ['a日a', ['a', [0xe6], [0x97], [0xa5], 'a']]);
+  assert.deepEqual(report([1, 2, 4]), ['日b', [[0xe6], [0x97], [0xa5, 0x62]]]);
+  assert.deepEqual(report([0, 1, 2, 3, 0], { stop: ['日'] }), ['a', ['a']]);
+  assert.deepEqual(report([0, 1, 2], { stop: ['日'] }), ['a\uFFFD', ['a', [0xe6], [0x97]]], 'a character that stays incomplete');
+  assert.deepEqual(report([1, 0]), ['\uFFFDa', [[0xe6], '\uFFFDa']]);
+  const { events } = drive(score, { prompt: [0], continuation: [1, 2, 3, 0], topLogprobs: 1 }, { model: saying(1, 2, 3, 0) }, { vocabulary: parts });
+  const scored = (events as ScoreEvent[]).flatMap((event) => (event.type === 'scored' ? event.tokens : []));
+  assert.deepEqual(scored.map(({ bytes, top }) => [bytes, top?.[0]?.bytes]), [[[0xe6], [0xe6]], [[0x97], [0x97]], [[0xa5], [0xa5]], [undefined, undefined]]);
+});
+
 test('scores every token of a continuation, in portions', () => {
   const continuation = Array.from({ length: 150 }, (_, n) => (n * 7) % 26);
   const { events } = drive(score, { prompt: [1, 2], continuation, topLogprobs: 1 }, { model }, { vocabulary });

@@ -32,6 +32,11 @@ export function shownText(vocabulary: Vocabulary, token: number): string {
   return pieceText(vocabulary, token) ?? new TextDecoder().decode(vocabulary.bytes(token));
 }
 
+/** The bytes of a token that are not whole characters, as `EmittedToken` reports them; nothing for other tokens. */
+export function cutBytes(vocabulary: Vocabulary, token: number): { readonly bytes?: readonly number[] } {
+  return pieceText(vocabulary, token) === null ? { bytes: [...vocabulary.bytes(token)] } : {};
+}
+
 /** Joins the pieces of one answer. */
 export class PieceJoiner {
   readonly #vocabulary: Vocabulary;

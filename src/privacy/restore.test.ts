@@ -97,6 +97,12 @@ test('only the tokens that a value replaces are joined', async () => {
   assert.deepEqual(whole?.type === 'text' && whole.tokens, out);
 });
 
+test('a token that a value replaces has no bytes of its own; others keep theirs', async () => {
+  const tokens: EmittedToken[] = [{ text: '', bytes: [230, 151] }, { text: '日', bytes: [165] }, { text: '', bytes: [230, 156] }, { text: '本<', bytes: [172, 60] }, { text: 'EMAIL_1> ' }];
+  const parts = await run([text('日本<EMAIL_1> ', { tokens })]);
+  assert.deepEqual(parts.flatMap((part) => (part.type === 'text' ? (part.tokens ?? []) : [])), [...tokens.slice(0, 3), { text: '本ann@x.de ' }]);
+});
+
 test('tokens that do not add up to the text are kept, and so is the text', async () => {
   const parts = await run([text('caf\uFFFD <EMAIL_1> <', { tokens: [{ text: 'x' }] }), text('EMAIL_2>', { tokens: [{ text: 'y' }] })]);
   assert.equal(textIn(parts), 'caf\uFFFD ann@x.de bob@y.org');

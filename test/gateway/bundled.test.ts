@@ -62,6 +62,17 @@ test('the bundled pair behind every endpoint', { skip, timeout: 60_000 }, async 
         assert.ok(top_logprobs.every((other, index) => index === 0 || other.logprob <= (top_logprobs[index - 1]?.logprob ?? 0)));
       }
     });
+    await t.test('the bytes of tokens are those of the text, also where characters are cut', async () => {
+      const ask = { model: 'large', messages, temperature: 0, logprobs: true, ...{ grammar: 'root ::= "日本🦊é"' } };
+      const [choice] = (await openai.chat.completions.create(ask)).choices;
+      assert.equal(choice?.message.content, '日本🦊é');
+      const tokens = choice?.logprobs?.content ?? [];
+      assert.deepEqual(tokens.flatMap(({ bytes }) => bytes ?? []), [...Buffer.from('日本🦊é')]);
+      assert.ok(tokens.some(({ token }) => token.startsWith('bytes:\\x')));
+      const streamed: unknown[] = [];
+      for await (const chunk of await openai.chat.completions.create({ ...ask, stream: true })) streamed.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+      assert.deepEqual(streamed, tokens);
+    });
     await t.test('structured output holds to its schema', async () => {
       const schema = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'], additionalProperties: false };
       const { choices } = await openai.chat.completions.create({ model: 'small', messages, max_completion_tokens: 60, temperature: 0, response_format: { type: 'json_schema', json_schema: { name: 'verdict', schema, strict: true } } });

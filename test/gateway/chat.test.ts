@@ -136,6 +136,26 @@ test('several answers and log-probabilities, whole and streamed', async () => {
   });
 });
 
+test('tokens that are part of a character are shown by their bytes, as long as those fit the text', async () => {
+  const tokens = [
+    { text: '', logprob: -1, bytes: [230, 151], top: [{ text: '\uFFFD', logprob: -1, bytes: [230, 151] }, { text: 'x', logprob: -3 }] },
+    { text: '日"', logprob: -2, bytes: [165, 34] },
+    { text: 'bytes: \\xe6', logprob: -2, bytes: [32, 230] },
+    { text: '本a', logprob: -2, bytes: [172, 97, 98] },
+  ];
+  const script = (): Part[] => [{ type: 'text', answer: 0, member: 'small', delta: '日" 本a', tokens }, { type: 'finish', answer: 0, member: 'small', reason: 'stop' }];
+  const shown = [['bytes:\\xe6\\x97', [230, 151]], ['bytes:\\xa5"', [165, 34]], ['bytes: \\xe6', [32, 230]], ['本a', [...Buffer.from('本a')]]];
+  await withGateway(fakeRuntime(script), async (url) => {
+    const openai = client(url);
+    const { choices } = await openai.chat.completions.create({ model: 'small', messages, logprobs: true, top_logprobs: 2 });
+    assert.deepEqual(choices[0]?.logprobs?.content?.map(({ token, bytes }) => [token, bytes]), shown);
+    assert.deepEqual(choices[0]?.logprobs?.content?.[0]?.top_logprobs.map(({ token, bytes }) => [token, bytes]), [shown[0], ['x', [120]]]);
+    const legacy = await openai.completions.create({ model: 'small', prompt: 'a', logprobs: 2 });
+    assert.deepEqual(legacy.choices[0]?.logprobs?.tokens, shown.map(([token]) => token));
+    assert.deepEqual(legacy.choices[0]?.logprobs?.top_logprobs?.[0], { 'bytes:\\xe6\\x97': -1, x: -3 });
+  });
+});
+
 test('every sampling parameter arrives under our name', async () => {
   const runtime = fakeRuntime();
   await withGateway(runtime, async (url) => {

@@ -45,6 +45,19 @@ test('joins log-probabilities of chat and of plain completions', () => {
   assert.ok(plain[1]?.type === 'finish' && plain[1].reason === 'length' && plain[1].usage.completionTokens === 1);
 });
 
+test('keeps the bytes of tokens that are part of a character, and of no others', () => {
+  const half = { token: 'bytes:\\xe6\\x97', logprob: -1, bytes: [230, 151] };
+  const whole = { token: '日', logprob: -2, bytes: [230, 151, 165] };
+  const tokenWith = (bytes: unknown): unknown => {
+    const [part] = read(delta({ content: 'a' }, null, { logprobs: { content: [{ token: 'a', logprob: -1, bytes }] } }), '[DONE]');
+    return part?.type === 'text' ? part.tokens : undefined;
+  };
+  const [part] = read(delta({ content: '日' }, null, { logprobs: { content: [{ ...half, top_logprobs: [whole, half] }, whole] } }), '[DONE]');
+  const kept = { text: half.token, logprob: -1, bytes: [230, 151] };
+  assert.deepEqual(part?.type === 'text' && part.tokens, [{ ...kept, top: [{ text: '日', logprob: -2 }, kept] }, { text: '日', logprob: -2 }]);
+  for (const bytes of [undefined, null, 'a', 7, [], [97], [300], [230, -1], [230, 1.5], ['x'], [null, 230]]) assert.deepEqual(tokenWith(bytes), [{ text: 'a', logprob: -1 }], JSON.stringify(bytes));
+});
+
 test('tells tool calls apart by index, by id, or by neither', () => {
   const piece = (fields: unknown): unknown => delta({ tool_calls: [fields] });
   const named = (id: string, name: string, index?: number): unknown => piece({ ...(index === undefined ? {} : { index }), id, function: { name, arguments: '' } });

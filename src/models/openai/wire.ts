@@ -2,6 +2,7 @@
  * What OpenAI-compatible servers send, as far as it is read. Every field may be absent or wrong: readers check.
  * (OpenAI API reference, chat completions, completions and embeddings; vLLM's and llama-server's additions.)
  */
+import { isUtf8 } from 'node:buffer';
 import type { FinishReason } from '../../exchange.ts';
 import type { EmittedToken } from '../../exchange.ts';
 import type { TokenUsage } from '../port.ts';
@@ -25,6 +26,7 @@ export interface WireChatLogprobs {
 export interface WireToken {
   readonly token?: unknown;
   readonly logprob?: unknown;
+  readonly bytes?: unknown;
   readonly top_logprobs?: readonly WireToken[] | null;
 }
 
@@ -116,10 +118,22 @@ export function tokensOf(logprobs: WireChoice['logprobs']): EmittedToken[] | und
 }
 
 function chatToken(token: WireToken): EmittedToken | undefined {
-  const own = pair(token.token, token.logprob);
+  const own = chatEntry(token);
   if (own === undefined) return undefined;
-  const top = token.top_logprobs?.flatMap((other) => pair(other.token, other.logprob) ?? []);
+  const top = token.top_logprobs?.flatMap((other) => chatEntry(other) ?? []);
   return top === undefined || top.length === 0 ? own : { ...own, top };
+}
+
+function chatEntry({ token, logprob, bytes }: WireToken): { text: string; logprob: number; bytes?: readonly number[] } | undefined {
+  const own = pair(token, logprob);
+  return own !== undefined && isCut(bytes) ? { ...own, bytes } : own;
+}
+
+/** Whether these are bytes that are not whole characters of UTF-8. */
+function isCut(bytes: unknown): bytes is readonly number[] {
+  // most tokens are ASCII, which needs no more than this look
+  if (!Array.isArray(bytes) || bytes.every((byte) => byte < 0x80)) return false;
+  return bytes.every((byte) => Number.isInteger(byte) && byte >= 0 && byte <= 0xff) && !isUtf8(Uint8Array.from(bytes as number[]));
 }
 
 function textTokens(logprobs: WireTextLogprobs): EmittedToken[] {
