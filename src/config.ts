@@ -145,7 +145,7 @@ const key = z.strictObject({
   models: z.array(z.string()).optional().describe('Model ids that the key may use. Default: all.'),
   requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Default: unlimited.'),
   tokensPerMinute: z.number().int().min(1).optional().describe('Prompt and answer tokens in any 60 seconds. Default: unlimited.'),
-  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC); no request may cost more than is left of them. Default: unlimited.'),
+  costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC). Each call sets its worst case aside before it starts, so requests that run at the same time, in whichever threads, cannot overspend together: a prompt token for each byte and all answer tokens; where less is left, what is left, with fewer answer tokens, as long as it pays for a prompt token for three bytes and one answer token; else it is refused (budget_exhausted). Kept by each process: it reads once what the store knows of the day and then counts its own requests, so several processes that share a store can spend up to this much each. Default: unlimited.'),
   admin: z.boolean().default(false).describe('May read the traces of every key.'),
 });
 

@@ -95,13 +95,13 @@ export class Embedding {
 
   async #ask(member: AnyMember, veiled: Veiled, dimensions: number | undefined, journey: Journey, span: Journey['trace']['root']): Promise<Embedded> {
     const { team, meter, clock, purse } = this.#parts;
-    const { policy, sampling } = veiled.request;
+    const { policy, sampling, keyPurse } = veiled.request;
     const run = new Aborter();
     const leave = (): void => run.abort(reasonOf(journey.signal));
     if (journey.signal.aborted) throw reasonOf(journey.signal);
     const unwatch = watchTime(policy.limits, journey, this.#deadlines, run);
     onAbort(journey.signal, leave);
-    const books = { meter, budget: new Budget(policy.limits.costUsdMax, purse), breakers: this.#breakers, live: this.#live, tally: new Tally() };
+    const books = { meter, budget: new Budget(policy.limits.costUsdMax, purse, keyPurse), breakers: this.#breakers, live: this.#live, tally: new Tally() };
     try {
       return await askVectors({ team, veil: veiled.veil, sampling, whole: true, answer: 0, span, signal: run.signal, clock, ...books }, member, veiled, dimensions);
     } finally {

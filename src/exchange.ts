@@ -196,6 +196,21 @@ type Reached<S extends string> = { readonly [stage]: S };
 export interface Admitted extends Received {
   readonly caller: Caller;
   readonly policy: Policy;
+  /** What its key may still spend today, where that is limited. Default: not limited. */
+  readonly keyPurse?: KeyPurse;
+}
+
+/** The dollars of a key's day, as one request draws on them. All requests of the key draw on the same ones, in every thread of the process. */
+export interface KeyPurse {
+  /** Dollars that are neither spent nor set aside; below 0 where calls cost more than was set aside for them. */
+  readonly leftUsd: number;
+  /**
+   * Sets dollars aside for a call, in one step: `mostUsd`, or what is left where that is less and at least `leastUsd`.
+   * @returns dollars that were set aside; undefined where less than `leastUsd` is left
+   */
+  take(leastUsd: number, mostUsd: number): number | undefined;
+  /** A call has ended that had `takenUsd` set aside and cost `costUsd`. */
+  settle(takenUsd: number, costUsd: number): void;
 }
 
 /** Who sent an admitted request. */

@@ -10,7 +10,7 @@ const windowMs = 60_000;
 /** Amounts of so many milliseconds are one entry of a window. */
 const resolutionMs = 50;
 
-const own = { lock: 0, runningTokens: 1, spentUsd: 2, day: 3, windows: 4 } as const;
+const own = { lock: 0, runningTokens: 1, spentUsd: 2, day: 3, asideUsd: 4, drawing: 5, windows: 6 } as const;
 const windowWords = SlidingWindow.words(windowMs, resolutionMs);
 
 /** Bytes that the accounts of these keys take. */
@@ -69,6 +69,22 @@ export class AccountMemory {
   }
   set spentUsd(value: number) {
     this.#words[own.spentUsd] = value;
+  }
+
+  /** Dollars that running requests have set aside for calls under way, and that their ended calls cost. */
+  get asideUsd(): number {
+    return this.#words[own.asideUsd] ?? 0;
+  }
+  set asideUsd(value: number) {
+    this.#words[own.asideUsd] = value;
+  }
+
+  /** Running requests that draw on the dollars of the day. */
+  get drawing(): number {
+    return this.#words[own.drawing] ?? 0;
+  }
+  set drawing(value: number) {
+    this.#words[own.drawing] = value;
   }
 
   /** Days since 1970 that `spentUsd` is for; undefined before it was read from the store. */

@@ -1,15 +1,76 @@
 /**
  * What one key has used and may still use: requests and tokens in any 60 seconds, dollars since midnight UTC.
  *
- * A running request counts with its estimated prompt until it is settled. Dollars are checked against what is spent: what is left of the
- * day is what a request may cost, so requests that run at the same moment can overshoot the day's limit together, and one alone cannot.
+ * A running request counts with its estimated prompt until it is settled. Its calls set their dollars aside before they start, out of what
+ * is left of the key's day, and what they cost stays set aside until the request has ended and is counted as spent: so requests that
+ * run at the same moment cannot overspend together, whichever threads of the process they run in. Other processes keep books of their own.
  */
 import { fail, TandemError } from '../errors.ts';
+import type { KeyPurse } from '../exchange.ts';
 import type { Store } from '../store/store.ts';
 import type { AccountMemory } from './account-memory.ts';
 import type { KeySettings } from './keys.ts';
 
 const dayMs = 86_400_000;
+
+/** What a request that was taken in holds of its key's limits. */
+export interface Entered {
+  /** Prompt tokens, estimated. */
+  readonly promptTokens: number;
+  /** Its way to the key's dollars; undefined where they are not limited. */
+  readonly draw: Draw | undefined;
+}
+
+/** Dollars that one request has drawn on its key's day. */
+export class Draw implements KeyPurse {
+  /** Dollars that were left of the day when the request came in, at least 0. */
+  readonly costUsdMax: number;
+  readonly #memory: AccountMemory;
+  readonly #costUsdPerDay: number;
+  #heldUsd = 0;
+  #over = false;
+
+  /** Make it while the account is locked. @param memory of the key's account @param costUsdPerDay the key's limit */
+  constructor(memory: AccountMemory, costUsdPerDay: number) {
+    this.#memory = memory;
+    this.#costUsdPerDay = costUsdPerDay;
+    this.costUsdMax = Math.max(0, this.#leftUsd);
+  }
+
+  get leftUsd(): number {
+    return this.#memory.locked(() => this.#leftUsd);
+  }
+
+  take(leastUsd: number, mostUsd: number): number | undefined {
+    return this.#memory.locked(() => {
+      const takenUsd = Math.min(mostUsd, this.#leftUsd);
+      if (takenUsd < leastUsd || this.#over) return undefined;
+      this.#hold(takenUsd);
+      return takenUsd;
+    });
+  }
+
+  settle(takenUsd: number, costUsd: number): void {
+    if (takenUsd !== costUsd) this.#memory.locked(() => this.#hold(costUsd - takenUsd));
+  }
+
+  /** The request has ended: nothing of it is set aside any more. Call it once, while the account is locked. */
+  end(): void {
+    this.#hold(-this.#heldUsd);
+    this.#over = true;
+    if (--this.#memory.drawing === 0) this.#memory.asideUsd = 0; // sums of fractions drift
+  }
+
+  get #leftUsd(): number {
+    return this.#costUsdPerDay - this.#memory.spentUsd - this.#memory.asideUsd;
+  }
+
+  #hold(moreUsd: number): void {
+    if (this.#over) return; // the request's account is closed: what it cost is counted
+    this.#heldUsd += moreUsd;
+    this.#memory.asideUsd += moreUsd;
+  }
+}
 
 /** What one key has used. */
 export class Account {
@@ -61,10 +122,10 @@ export class Account {
 
   /**
    * Takes a request in. @param promptTokens estimated
-   * @returns dollars that it may cost; undefined where they are not limited
+   * @returns what to give back with `leave` once it has ended
    * @throws {TandemError} rate_limited, budget_exhausted
    */
-  enter(promptTokens: number, nowMs: number, wallMs: number): number | undefined {
+  enter(promptTokens: number, nowMs: number, wallMs: number): Entered {
     const { name, requestsPerMinute = 0, tokensPerMinute = 0, costUsdPerDay } = this.#settings;
     const memory = this.#memory;
     return memory.locked(() => {
@@ -81,16 +142,19 @@ export class Account {
       }
       requests?.add(1, nowMs);
       memory.runningTokens = runningTokens + promptTokens;
-      return costUsdPerDay === undefined ? undefined : costUsdPerDay - memory.spentUsd;
+      if (costUsdPerDay === undefined) return { promptTokens, draw: undefined };
+      memory.drawing++;
+      return { promptTokens, draw: new Draw(memory, costUsdPerDay) };
     });
   }
 
-  /** A request that was taken in has ended. @param promptTokens what `enter` was told */
-  leave(promptTokens: number, usedTokens: number, costUsd: number, nowMs: number): void {
+  /** A request that was taken in has ended. @param entered what `enter` gave */
+  leave({ promptTokens, draw }: Entered, usedTokens: number, costUsd: number, nowMs: number): void {
     const memory = this.#memory;
     memory.locked(() => {
       memory.runningTokens -= promptTokens;
       memory.spentUsd += costUsd;
+      draw?.end();
       if (usedTokens > 0) memory.tokens?.add(usedTokens, nowMs);
     });
   }

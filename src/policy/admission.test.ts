@@ -143,6 +143,30 @@ test('dollars a day: what the store knows, what was spent since, and a new day',
   assert.equal(since.length, 1);
 });
 
+test('dollars of a day: what calls set aside is kept from others until it is settled or its request has ended', async () => {
+  const { admit, settle, clock } = bench({ gateway: { keys: [{ name: 'a', keyEnv: 'A', costUsdPerDay: 1 }, { name: 'b', keyEnv: 'B' }] } }, { A: 'k', B: 'other' });
+  const [one, two] = [(await admit({ key: 'k' }, 'one')).keyPurse, (await admit({ key: 'k' }, 'two')).keyPurse];
+  assert.ok(one !== undefined && two !== undefined);
+  assert.equal((await admit({ key: 'other' })).keyPurse, undefined);
+  assert.equal(one.take(0.25, 0.5), 0.5);
+  assert.equal(two.take(0.25, 0.75), 0.5, 'what is left');
+  assert.equal(two.take(0.25, 0.25), undefined);
+  const third = await admit({ key: 'k' }, 'three');
+  assert.equal(third.policy.limits.costUsdMax, 0, 'may use free members');
+  one.settle(0.5, 0.125);
+  assert.equal(two.leftUsd, 0.375, 'what a call cost stays set aside until its request is counted');
+  settle('one', 1, 0.125);
+  assert.equal(two.leftUsd, 0.375);
+  assert.equal(one.take(0.125, 0.125), undefined, 'its request has ended');
+  one.settle(0.5, 0);
+  assert.equal(two.leftUsd, 0.375);
+  settle('two', 1, 0);
+  assert.equal(third.keyPurse?.leftUsd, 0.875, 'a call that never settled gives back with its request');
+  assert.equal(third.keyPurse?.take(0.5, 0.5), 0.5);
+  clock.nowMs += 12 * 3_600_000;
+  assert.equal((await admit({ key: 'k' })).policy.limits.costUsdMax, 0.5, 'what runs over midnight is spent on the new day');
+});
+
 test('a store that fails is asked again', async () => {
   let fails = true;
   const { admit } = bench({ gateway: { keys: [{ name: 'a', keyEnv: 'A', costUsdPerDay: 1 }] } }, { A: 'k' }, async () => {

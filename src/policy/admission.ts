@@ -12,7 +12,7 @@ import type { Journey, Stages } from '../pipeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Span, TraceRecord } from '../trace/trace.ts';
-import { Account } from './account.ts';
+import { Account, type Entered } from './account.ts';
 import { accountMemories, type AccountMemory } from './account-memory.ts';
 import { AnswerLength } from './answer-length.ts';
 import { endUserMark } from './end-user.ts';
@@ -60,11 +60,6 @@ export interface Admission {
   settle(record: TraceRecord): void;
 }
 
-interface Entered {
-  readonly account: Account;
-  readonly promptTokens: number;
-}
-
 const anonymous: Caller = { name: 'anonymous' };
 
 /** Builds admission. @throws {TandemError} config_invalid for keys, aliases, a default model or models of a key that cannot work */
@@ -79,7 +74,7 @@ class Desk implements Admission {
   readonly #length: AnswerLength;
   readonly #accounts: ReadonlyMap<KeySettings, Account>;
   /** Requests of limited keys that are under way, by trace id. */
-  readonly #entered = new Map<string, Entered>();
+  readonly #entered = new Map<string, { readonly account: Account; readonly entered: Entered }>();
   /** The policy of a request that says nothing, which most do not. */
   readonly #plainPolicy: Policy;
 
@@ -132,10 +127,10 @@ class Desk implements Admission {
   }
 
   settle({ id, usage }: TraceRecord): void {
-    const entered = this.#entered.get(id);
-    if (entered === undefined) return;
+    const running = this.#entered.get(id);
+    if (running === undefined) return;
     this.#entered.delete(id);
-    entered.account.leave(entered.promptTokens, usage.promptTokens + usage.completionTokens, usage.costUsd, this.#parts.clock.monotonicMs());
+    running.account.leave(running.entered, usage.promptTokens + usage.completionTokens, usage.costUsd, this.#parts.clock.monotonicMs());
   }
 
   #policyOf(asked: Partial<Policy>): Policy {
@@ -145,10 +140,10 @@ class Desk implements Admission {
 
   #enter(account: Account, admitted: Admitted, traceId: string): Admitted {
     const { clock } = this.#parts;
-    const promptTokens = estimatedTokens(admitted.prompt);
-    const leftUsd = account.enter(promptTokens, clock.monotonicMs(), clock.wallMs());
-    this.#entered.set(traceId, { account, promptTokens });
-    return leftUsd === undefined ? admitted : { ...admitted, policy: costingAtMost(admitted.policy, leftUsd) };
+    const entered = account.enter(estimatedTokens(admitted.prompt), clock.monotonicMs(), clock.wallMs());
+    this.#entered.set(traceId, { account, entered });
+    const { draw } = entered;
+    return draw === undefined ? admitted : { ...admitted, policy: costingAtMost(admitted.policy, draw.costUsdMax), keyPurse: draw };
   }
 }
 

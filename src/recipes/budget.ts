@@ -5,10 +5,11 @@
  *
  * Prompt tokens are not known beforehand (`prompt-size.ts`). For the limit of a request they are taken as one for three bytes. For the
  * cap on all requests (`policy/purse.ts`) they are taken as one for each byte: a prompt of digits or rare letters must not be able to
- * pass a hard cap.
+ * pass a hard cap. Of a key's day one for each byte is set aside too, but where less is left, a call takes that if one for three bytes
+ * fits: so a lone request is not refused for what it will hardly use, and nothing runs beside a call that could cost more than is left.
  */
 import { fail } from '../errors.ts';
-import type { Prompt, Sampling } from '../exchange.ts';
+import type { KeyPurse, Prompt, Sampling } from '../exchange.ts';
 import type { AnyMember, Price } from '../models/team.ts';
 import { attachmentTokensMax, attachmentTokensOf, promptTokensMax, promptTokensOf } from './prompt-size.ts';
 
@@ -35,6 +36,8 @@ export interface Reservation {
   readonly taken?: Taken;
   /** Dollars set aside. */
   readonly costUsd: number;
+  /** Dollars that were set aside of the key's day. */
+  readonly keyUsd?: number;
   /** Answer tokens that the remaining money pays for, when fewer than were asked for. */
   readonly tokensMax?: number;
 }
@@ -47,13 +50,15 @@ export const answerTokensWithoutLimit = 4_096;
 export class Budget {
   readonly #limitUsd: number | undefined;
   readonly #purse: SharedPurse | undefined;
+  readonly #keyPurse: KeyPurse | undefined;
   #spentUsd = 0;
   #reservedUsd = 0;
 
-  /** @param limitUsd dollars at most; undefined is unlimited @param purse of all requests, where they are capped */
-  constructor(limitUsd: number | undefined, purse?: SharedPurse) {
+  /** @param limitUsd dollars at most; undefined is unlimited @param purse of all requests, where they are capped @param keyPurse of the caller's key, where its day is limited */
+  constructor(limitUsd: number | undefined, purse?: SharedPurse, keyPurse?: KeyPurse) {
     this.#limitUsd = limitUsd;
     this.#purse = purse;
+    this.#keyPurse = keyPurse;
   }
 
   /** Dollars spent by calls that have ended. */
@@ -66,14 +71,19 @@ export class Budget {
     return this.#purse?.price ?? 0;
   }
 
-  /** Dollars that are neither spent nor set aside; `Infinity` without a limit. */
+  /** Dollars that are neither spent nor set aside, by the run or by others under the same key; `Infinity` without a limit. */
   get leftUsd(): number {
+    return this.#keyPurse === undefined ? this.#ownLeftUsd : Math.min(this.#ownLeftUsd, this.#keyPurse.leftUsd);
+  }
+
+  /** Dollars that the run alone could still spend. */
+  get #ownLeftUsd(): number {
     return this.#limitUsd === undefined ? Infinity : this.#limitUsd - this.#spentUsd - this.#reservedUsd;
   }
 
   /** Whether dollars are limited at all. */
   get #limited(): boolean {
-    return this.#limitUsd !== undefined || this.#purse !== undefined;
+    return this.#limitUsd !== undefined || this.#purse !== undefined || this.#keyPurse !== undefined;
   }
 
   /**
@@ -87,7 +97,7 @@ export class Budget {
     if (price === undefined) return nothing;
     const attached = price.inputUsdPerMillionTokens === 0 ? 0 : attachmentTokensMax(member, prompt);
     if (attached === Infinity) return fail('cost_unknown', { message: `Dollars are limited, and how many tokens a sound or a file comes to for "${member.id}" is not known; set attachmentTokensMax for the member.`, member: member.id });
-    const own = this.#limitUsd === undefined ? nothing : this.#reserveOwn(member, price, promptTokensOf(prompt, sampling) + attached, sampling);
+    const own = this.#limitUsd === undefined && this.#keyPurse === undefined ? nothing : this.#reserveOwn(member, price, promptTokensOf(prompt, sampling), attached, sampling);
     return this.#purse === undefined ? own : this.#reserveShared(this.#purse, own, price, promptTokensMax(prompt, sampling) + attached, sampling);
   }
 
@@ -114,16 +124,29 @@ export class Budget {
     }
   }
 
-  #reserveOwn(member: AnyMember, price: Price, promptTokens: number, sampling: Sampling): Reservation {
-    const promptUsd = (promptTokens * price.inputUsdPerMillionTokens) / 1e6;
+  #reserveOwn(member: AnyMember, price: Price, textTokens: number, attachedTokens: number, sampling: Sampling): Reservation {
+    const promptUsd = ((textTokens + attachedTokens) * price.inputUsdPerMillionTokens) / 1e6;
     const tokenUsd = price.outputUsdPerMillionTokens / 1e6;
     const wanted = sampling.tokensMax ?? answerTokensWithoutLimit;
-    const affordable = tokenUsd === 0 ? (promptUsd <= this.leftUsd ? wanted : 0) : Math.floor((this.leftUsd - promptUsd) / tokenUsd);
+    const ownLeftUsd = this.#ownLeftUsd;
+    const affordable = tokenUsd === 0 ? (promptUsd <= ownLeftUsd ? wanted : 0) : Math.floor((ownLeftUsd - promptUsd) / tokenUsd);
     if (affordable < 1) return this.#refuse(member);
-    const tokensMax = Math.min(wanted, affordable);
-    const costUsd = promptUsd + tokensMax * tokenUsd;
+    let tokensMax = Math.min(wanted, affordable);
+    let costUsd = promptUsd + tokensMax * tokenUsd;
+    let keyUsd: number | undefined;
+    if (this.#keyPurse !== undefined) {
+      const byBytesUsd = (2 * textTokens * price.inputUsdPerMillionTokens) / 1e6; // three times as many tokens are one for each byte
+      keyUsd = this.#keyPurse.take(promptUsd + tokenUsd, costUsd + byBytesUsd);
+      if (keyUsd === undefined) return this.#refuse(member);
+      if (keyUsd < costUsd) {
+        tokensMax = Math.max(1, Math.floor((keyUsd - promptUsd) / tokenUsd)); // one is paid for, whatever rounding says
+        costUsd = keyUsd;
+      }
+    }
     this.#reservedUsd += costUsd;
-    return tokensMax < wanted || sampling.tokensMax === undefined ? { costUsd, tokensMax } : { costUsd };
+    const capped = tokensMax < wanted || sampling.tokensMax === undefined;
+    if (keyUsd !== undefined) return capped ? { costUsd, keyUsd, tokensMax } : { costUsd, keyUsd };
+    return capped ? { costUsd, tokensMax } : { costUsd };
   }
 
   /** The call has ended and cost this much. */
@@ -131,11 +154,12 @@ export class Budget {
     this.#reservedUsd -= reservation.costUsd;
     this.#spentUsd += costUsd;
     if (reservation.taken !== undefined) this.#purse?.settle(reservation.taken, costUsd);
+    this.#keyPurse?.settle(reservation.keyUsd ?? 0, costUsd);
   }
 
   #refuse(member: AnyMember): never {
     return fail('budget_exhausted', {
-      message: `The request may cost ${this.#limitUsd} dollars (the smallest of limits.costUsdMax, policy.costUsdMaxPerRequest and what the key has left of its day); ${Math.max(0, this.leftUsd)} are left, too few for a call of "${member.id}".`,
+      message: `The request may cost ${this.#limitUsd} dollars (the smallest of limits.costUsdMax, policy.costUsdMaxPerRequest and what the key has left of its day); ${Math.max(0, this.leftUsd)} are neither spent nor set aside by calls under way, too few for a call of "${member.id}".`,
       member: member.id,
     });
   }

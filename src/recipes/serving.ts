@@ -107,17 +107,18 @@ class Serving extends Pulled<Part> {
     this.#span = span.child(recipe.id, 'recipe');
     onAbort(journey.signal, this.#onAbort);
     this.#unwatch = watchTime(this.#veiled.request.policy.limits, journey, deadlines, this.#stop);
-    if (answers === 1) return pulled(this.#run(this.#prepared, 0, this.#span, new Budget(this.#limitUsd(1), this.#around.purse)));
+    if (answers === 1) return pulled(this.#run(this.#prepared, 0, this.#span, this.#budget(1)));
     const runs = Array.from({ length: answers }, (_, answer) => {
       const own = this.#spanOf(answer);
-      return closing(this.#run(this.#prepared, answer, own, new Budget(this.#limitUsd(answers), this.#around.purse)), own);
+      return closing(this.#run(this.#prepared, answer, own, this.#budget(answers)), own);
     });
     return pulled(merge(runs));
   }
 
-  #limitUsd(answers: number): number | undefined {
-    const { costUsdMax } = this.#veiled.request.policy.limits;
-    return costUsdMax === undefined ? undefined : costUsdMax / answers;
+  #budget(answers: number): Budget {
+    const { policy, keyPurse } = this.#veiled.request;
+    const { costUsdMax } = policy.limits;
+    return new Budget(costUsdMax === undefined ? undefined : costUsdMax / answers, this.#around.purse, keyPurse);
   }
 
   #spanOf(answer: number): Span {

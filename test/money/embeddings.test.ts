@@ -32,6 +32,14 @@ test('the caps on dollars hold', async () => {
   assert.equal(await embedded(await deployed(settings, { policy: { costUsdMaxPerRequest: 1 } })), 'cost_unknown');
 });
 
+test('the day of a key holds for requests at once', async () => {
+  const kitchen = await deployed({ ...settings, price: price(1_000_000 / 100, 0) }, { gateway: { keys: [{ name: 'team', keyEnv: 'KEY', costUsdPerDay: 0.5 }] } }, { env: { KEY: 'secret' } });
+  const outcomes = await Promise.all(Array.from({ length: 10 }, () => embedded(kitchen, { key: 'secret' })));
+  assert.ok(outcomes.includes('ok') && outcomes.includes('budget_exhausted'), outcomes.join(' '));
+  const spent = kitchen.traces.reduce((sum, { usage }) => sum + usage.costUsd, 0);
+  assert.ok(spent > 0 && spent <= 0.5, String(spent));
+});
+
 test('the time that a request may take holds, and a client who leaves is booked', async () => {
   const late = await deployed({ ...settings, price: price(1, 0) }, { policy: { totalMsMax: 250 } });
   late.mock.behave({ kind: 'silence' });
