@@ -143,8 +143,8 @@ const key = z.strictObject({
   keyEnv: variable.optional().describe('Environment variable that holds the key.'),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits').optional().describe('SHA-256 of the key, instead of keyEnv.'),
   models: z.array(z.string()).optional().describe('Model ids that the key may use. Default: all.'),
-  requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Default: unlimited.'),
-  tokensPerMinute: z.number().int().min(1).optional().describe('Prompt and answer tokens in any 60 seconds. Default: unlimited.'),
+  requestsPerMinute: z.number().int().min(1).optional().describe('Requests in any 60 seconds. Kept by each process for all of its threads. Default: unlimited.'),
+  tokensPerMinute: z.number().int().min(1).optional().describe('Prompt and answer tokens in any 60 seconds. A running request counts with its prompt, estimated, and with its answer once it has ended, so the answers of requests that run at the same time can pass the limit together; further requests are then refused (rate_limited) until there is room. Kept by each process for all of its threads. Default: unlimited.'),
   costUsdPerDay: z.number().min(0).optional().describe('Dollars a day (UTC). Each call sets its worst case aside before it starts, so requests that run at the same time, in whichever threads, cannot overspend together: a prompt token for each byte and all answer tokens; where less is left, what is left, with fewer answer tokens, as long as it pays for a prompt token for three bytes and one answer token; else it is refused (budget_exhausted). Kept by each process: it reads once what the store knows of the day and then counts its own requests, so several processes that share a store can spend up to this much each. Default: unlimited.'),
   admin: z.boolean().default(false).describe('May read the traces of every key.'),
 });

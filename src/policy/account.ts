@@ -1,9 +1,12 @@
 /**
  * What one key has used and may still use: requests and tokens in any 60 seconds, dollars since midnight UTC.
  *
- * A running request counts with its estimated prompt until it is settled. Its calls set their dollars aside before they start, out of what
- * is left of the key's day, and what they cost stays set aside until the request has ended and is counted as spent: so requests that
- * run at the same moment cannot overspend together, whichever threads of the process they run in. Other processes keep books of their own.
+ * A running request counts with its estimated prompt until it is settled, and not with the longest answer that it may get: most answers are
+ * far shorter, and a few requests of the default length at once would use up a small limit. So answers can pass the limit of tokens together.
+ *
+ * Dollars are a hard limit. The calls of a request set their dollars aside before they start, out of what is left of the key's day, and what
+ * they cost stays set aside until the request has ended and is counted as spent: so requests that run at the same moment cannot overspend
+ * together, whichever threads of the process they run in. Other processes keep books of their own.
  */
 import { fail, TandemError } from '../errors.ts';
 import type { KeyPurse } from '../exchange.ts';
