@@ -77,6 +77,9 @@ whether they were measured or estimated), bytes and milliseconds.
 A message's content is a text or a list of parts. A part may carry the hints ${partHints.map((name) => `\`${name}\``).join(', ')}, which change no answer; any other field that its type does not have is \`parameter_unknown\`. What
 stands within \`image_url\`, \`input_audio\` and \`file\` is handed to the member as it is.
 
+A reply may be sent back as it came. What then stands in it beside the answer is taken and not looked at: \`annotations\` and \`reasoning_content\`, and what OpenAI's clients add to what they
+parse: \`parsed\` on an assistant's message or an \`output_text\` part, \`parsed_arguments\` on a call of a function.
+
 ## POST /v1/chat/completions
 
 ${parameters(chatTable)}

@@ -117,6 +117,21 @@ test('structured output reaches the members and parses', async () => {
   });
 });
 
+test('what chat.completions.parse gives may be sent back', async () => {
+  const script = (): Part[] => [...text('{"a":1}').slice(0, 1), { type: 'tool-call', answer: 0, member: 'small', call: 0, id: 'call_1', name: 'weather', argumentsDelta: '{"city":"Oslo"}' }, { type: 'finish', answer: 0, member: 'small', reason: 'tool_calls' }];
+  const runtime = fakeRuntime(script);
+  await withGateway(runtime, async (url) => {
+    const openai = client(url);
+    const schema = { type: 'object', properties: { a: { type: 'number' } }, required: ['a'], additionalProperties: false };
+    const request = { model: 'small', tools: [{ type: 'function' as const, function: { name: 'weather', parameters: { type: 'object' }, strict: true } }], response_format: { type: 'json_schema' as const, json_schema: { name: 'thing', schema, strict: true } } };
+    const first = (await openai.chat.completions.parse({ ...request, messages })).choices[0]?.message;
+    assert.ok(first !== undefined);
+    assert.match(JSON.stringify(first), /"parsed_arguments":.*"parsed":/);
+    await openai.chat.completions.parse({ ...request, messages: [...messages, first, { role: 'tool', tool_call_id: 'call_1', content: 'minus 3' }] });
+    assert.deepEqual(runtime.asked.at(-1)?.prompt.messages[1], { role: 'assistant', content: '{"a":1}', toolCalls: [{ id: 'call_1', name: 'weather', arguments: '{"city":"Oslo"}' }] });
+  });
+});
+
 test('several answers and log-probabilities, whole and streamed', async () => {
   const script = (): Part[] => [0, 1].flatMap((answer): Part[] => [
     { type: 'text', answer, member: 'small', delta: `é${answer}`, tokens: [{ text: 'é', logprob: -0.1, top: [{ text: 'é', logprob: -0.1 }, { text: 'x', logprob: -3 }] }, { text: String(answer), logprob: -Infinity }] },

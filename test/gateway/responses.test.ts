@@ -74,6 +74,24 @@ test('function calls: streamed, and the next turn with their output', async () =
   });
 });
 
+test('what responses.parse gives may be sent back as input', async () => {
+  const script = (): Part[] => [...text('{"a":1}').slice(0, 1), { type: 'tool-call', answer: 0, member: 'small', call: 0, id: 'call_1', name: 'weather', argumentsDelta: '{"city":"Oslo"}' }, { type: 'finish', answer: 0, member: 'small', reason: 'tool_calls' }];
+  const runtime = fakeRuntime(script);
+  await withGateway(runtime, async (url) => {
+    const openai = client(url);
+    const schema = { type: 'object', properties: { a: { type: 'number' } }, required: ['a'], additionalProperties: false };
+    const request = { model: 'small', tools: [{ type: 'function' as const, name: 'weather', parameters: { type: 'object' }, strict: true }], text: { format: { type: 'json_schema' as const, name: 'thing', schema, strict: true } } };
+    const first = await openai.responses.parse({ ...request, input: 'hi' });
+    assert.match(JSON.stringify(first.output), /"parsed":.*"parsed_arguments":/);
+    await openai.responses.parse({ ...request, input: [{ role: 'user', content: 'hi' }, ...(first.output as OpenAI.Responses.ResponseInputItem[]), { type: 'function_call_output', call_id: 'call_1', output: 'minus 3' }] });
+    assert.deepEqual(runtime.asked.at(-1)?.prompt.messages, [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: '{"a":1}', toolCalls: [{ id: 'call_1', name: 'weather', arguments: '{"city":"Oslo"}' }] },
+      { role: 'tool', toolCallId: 'call_1', content: 'minus 3' },
+    ]);
+  });
+});
+
 test('structured output, log-probabilities and an answer cut off', async () => {
   const script = (): Part[] => [
     { type: 'text', answer: 0, member: 'small', delta: '{"a":1}', tokens: [{ text: '{"a":1}', logprob: -0.5, top: [] }] },

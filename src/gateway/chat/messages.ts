@@ -11,12 +11,16 @@ import { listAt, objectAt, oneOf, onlyFields, shallowObjectAt, textAt, unsupport
 const roles = ['system', 'developer', 'user', 'assistant', 'tool'] as const;
 const plainFields = new Set(['role', 'content', 'name']);
 const toolFields = new Set(['role', 'content', 'tool_call_id']);
-/** What clients send back of an earlier reply stands here too: `refusal`, `annotations`, `audio`, `reasoning_content`. */
-const assistantFields = new Set(['role', 'content', 'name', 'tool_calls', 'refusal', 'annotations', 'audio', 'function_call', 'reasoning_content']);
+/**
+ * What clients send back of an earlier reply stands here too: `refusal`, `annotations`, `audio`, `reasoning_content`, and `parsed`, which OpenAI's
+ * client adds to it (`chat.completions.parse`, `runTools`).
+ */
+const assistantFields = new Set(['role', 'content', 'name', 'tool_calls', 'refusal', 'annotations', 'audio', 'function_call', 'reasoning_content', 'parsed']);
 
 /** `index` is what clients keep of a streamed call. */
 const callFields = new Set(['id', 'type', 'function', 'index']);
-const calledFields = new Set(['name', 'arguments']);
+/** `parsed_arguments` is what OpenAI's client adds to a call. */
+const calledFields = new Set(['name', 'arguments', 'parsed_arguments']);
 
 /** Reads `messages`. @throws {TandemError} parameter_* */
 export function messagesAt(value: unknown, path: string): Message[] {

@@ -17,7 +17,8 @@ const chatParts = {
 
 const responsesParts = {
   input_text: fields('text'),
-  output_text: fields('text'),
+  /** `parsed` is what OpenAI's client adds (`responses.parse`), and changes no answer. */
+  output_text: fields('text', 'parsed'),
   refusal: fields('refusal'),
   input_image: fields('image_url', 'file_id', 'detail'),
   input_file: fields('file_data', 'file_id', 'file_url', 'filename', 'detail'),

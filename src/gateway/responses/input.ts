@@ -6,7 +6,8 @@ import { functionNameAt } from '../parameters/tools.ts';
 import { listAt, objectAt, oneOf, onlyFields, shallowObjectAt, textAt, unsupported, wrong, type JsonObject } from '../parameters/reading.ts';
 
 const messageFields = new Set(['type', 'role', 'content', 'id', 'status', 'phase']);
-const callFields = new Set(['type', 'call_id', 'name', 'arguments', 'id', 'status']);
+/** `parsed_arguments` is what OpenAI's client adds to a call (`responses.parse`). */
+const callFields = new Set(['type', 'call_id', 'name', 'arguments', 'id', 'status', 'parsed_arguments']);
 const outputFields = new Set(['type', 'call_id', 'output', 'id', 'status']);
 const reasoningFields = new Set(['type', 'id', 'summary', 'content', 'encrypted_content', 'status']);
 
