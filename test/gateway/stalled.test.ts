@@ -52,6 +52,23 @@ test('a client that takes nothing of a whole reply is disconnected', async () =>
   });
 });
 
+test('a client is disconnected when it has taken nothing for writeTimeoutMs, not at twice that time', async () => {
+  const writeTimeoutMs = 2_000;
+  for (const stream of [true, false]) {
+    const runtime = fakeRuntime(() => (stream ? endless() : text('x'.repeat(30_000_000))), { gateway: { writeTimeoutMs } });
+    await withGateway(runtime, async (url, gateway) => {
+      const accepted = once(gateway.server, 'connection') as Promise<[Socket]>;
+      const beginMs = performance.now();
+      const socket = stalled(url, { stream });
+      const [connection] = await accepted;
+      await once(connection, 'close');
+      const tookMs = performance.now() - beginMs;
+      assert.ok(tookMs > writeTimeoutMs - 100 && tookMs < 1.75 * writeTimeoutMs, `stream: ${stream}, after ${Math.round(tookMs)} ms`);
+      socket.destroy();
+    });
+  }
+});
+
 test('a client that reads slowly, but reads, is served to the end', async () => {
   const runtime = fakeRuntime(() => text(...Array.from({ length: 100 }, () => 'x'.repeat(200_000))), { gateway: { writeTimeoutMs: 1_000 } });
   await withGateway(runtime, async (url) => {

@@ -9,8 +9,9 @@ import type { Surface } from '../../exchange.ts';
 import { Aborter } from '../../system/abort.ts';
 import type { JsonObject } from '../parameters/reading.ts';
 import { checkMediaType, parseJson, readBody } from './body.ts';
-import { EventStream, untilTaken } from './event-stream.ts';
+import { EventStream } from './event-stream.ts';
 import type { Incoming } from './incoming.ts';
+import type { Untaken } from './untaken.ts';
 
 /** Longest time that is spent reading the rest of a body that was refused, so that the client can see the reply. */
 const lingerMs = 1_000;
@@ -24,18 +25,20 @@ export class HttpCall {
   /** What follows the fixed part of the path, decoded; empty for fixed paths. */
   tail = '';
   readonly #query: string;
-  readonly #settings: Pick<Config['gateway'], 'bodyBytesMax' | 'writeTimeoutMs'>;
+  readonly #settings: Pick<Config['gateway'], 'bodyBytesMax'>;
+  readonly #untaken: Untaken;
   #abort: Aborter | undefined;
   /** Id of the trace, once there is one; also sent with errors. */
   traceId: string | undefined;
   /** The interface that a known caller asks, as long as nobody else sees to a trace: if the call is refused, it leaves one by this name. */
   untraced: Surface | undefined;
 
-  /** @param settings largest body, patience with a client that does not read */
-  constructor(request: Incoming, response: ServerResponse, settings: Pick<Config['gateway'], 'bodyBytesMax' | 'writeTimeoutMs'>) {
+  /** @param settings largest body @param untaken disconnects a client that does not read */
+  constructor(request: Incoming, response: ServerResponse, settings: Pick<Config['gateway'], 'bodyBytesMax'>, untaken: Untaken) {
     this.request = request;
     this.response = response;
     this.#settings = settings;
+    this.#untaken = untaken;
     const url = request.url ?? '/';
     const mark = url.indexOf('?');
     this.path = mark < 0 ? url : url.slice(0, mark);
@@ -90,7 +93,7 @@ export class HttpCall {
 
   /** An event stream as the reply. @param headers more headers, name after name and value, asked for when the stream begins */
   events(headers: () => readonly string[]): EventStream {
-    return new EventStream(this.response, headers, this.#settings.writeTimeoutMs);
+    return new EventStream(this.response, headers, this.#untaken);
   }
 
   /** Replies with JSON. @param headers more headers, name after name and value */
@@ -109,7 +112,7 @@ export class HttpCall {
       response.writeHead(status, all);
       // Text that is all ASCII is the same in both encodings, and Latin-1 is written faster.
       response.end(body, length === body.length ? 'latin1' : 'utf8');
-      untilTaken(response, this.#settings.writeTimeoutMs);
+      this.#untaken.watch(response);
       return;
     }
     // The body was refused before it was read: the reply goes out at once, the connection closes once the client has

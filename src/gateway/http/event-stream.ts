@@ -1,10 +1,11 @@
 /**
- * Server-sent events with back-pressure; a client that takes nothing for too long is disconnected (Node's socket time-out, which looks at
- * what the system has taken). Events that arise in the same turn of the event loop leave in one write.
+ * Server-sent events with back-pressure; a client that takes nothing for too long is disconnected. Events that arise in the same turn of the
+ * event loop leave in one write.
  * Format: the HTML standard, section 9.2, as OpenAI's clients read it.
  */
 import type { ServerResponse } from 'node:http';
 import { atTurnEnd } from '../../system/turn.ts';
+import type { Untaken } from './untaken.ts';
 
 /** Characters that wait at most before they are written, whatever the turn. */
 const pendingMax = 16_384;
@@ -13,7 +14,7 @@ const pendingMax = 16_384;
 export class EventStream {
   readonly #response: ServerResponse;
   readonly #headers: () => readonly string[];
-  readonly #writeTimeoutMs: number;
+  readonly #untaken: Untaken;
   #pending = '';
   #scheduled = false;
   #drain: Promise<void> | undefined;
@@ -22,11 +23,11 @@ export class EventStream {
   /** Whether anything was sent since the last look of the heartbeat. */
   active = true;
 
-  /** @param headers more headers, asked for when the stream begins @param writeTimeoutMs how long the client may take nothing before it is disconnected */
-  constructor(response: ServerResponse, headers: () => readonly string[], writeTimeoutMs: number) {
+  /** @param headers more headers, asked for when the stream begins @param untaken disconnects a client that takes nothing for too long */
+  constructor(response: ServerResponse, headers: () => readonly string[], untaken: Untaken) {
     this.#response = response;
     this.#headers = headers;
-    this.#writeTimeoutMs = writeTimeoutMs;
+    this.#untaken = untaken;
   }
 
   /** Whether the status line is out, so that errors can only be told in the stream. */
@@ -71,7 +72,7 @@ export class EventStream {
     // A stream that is complete before anything was sent has a length, and leaves in one write instead of several chunks.
     this.#begin(['content-length', String(bytes)]);
     this.#response.end(last, bytes === last.length ? 'latin1' : 'utf8');
-    untilTaken(this.#response, this.#writeTimeoutMs);
+    this.#untaken.watch(this.#response);
   }
 
   /** Drops what was not sent; the reply is written by someone else. */
@@ -93,14 +94,11 @@ export class EventStream {
     const text = this.#pending;
     this.#pending = '';
     if (response.write(text, encodingOf(text)) || this.#drain !== undefined) return;
-    const { socket } = response;
-    socket?.setTimeout(this.#writeTimeoutMs);
+    this.#untaken.watch(response);
     this.#drain = new Promise((resolve) => {
       const done = (): void => {
         response.off('drain', done);
         response.off('close', done);
-        // After the end the time is that of an idle connection, and Node's.
-        if (!this.#ended) socket?.setTimeout(0);
         this.#drain = this.#resume = undefined;
         resolve();
       };
@@ -109,12 +107,6 @@ export class EventStream {
       response.once('close', done);
     });
   }
-}
-
-/** Disconnects a client that takes nothing of a finished reply for so long. Costs nothing where the system has taken all of it at once. */
-export function untilTaken(response: ServerResponse, writeTimeoutMs: number): void {
-  // Until the reply has left: then Node sets the time for an idle connection.
-  if (response.writableLength > 0) response.socket?.setTimeout(writeTimeoutMs);
 }
 
 /** Text that is all ASCII is the same in both encodings, and Latin-1 is written faster. */

@@ -15,6 +15,7 @@ import { allowOrigin, answerOptions } from './cors.ts';
 import { HostNames } from './hosts.ts';
 import { Incoming } from './incoming.ts';
 import type { Route, Router } from './router.ts';
+import { Untaken } from './untaken.ts';
 
 /** After the shutdown time-out, answers get this long to tell their clients that they were stopped. */
 const lastWordsMs = 500;
@@ -37,6 +38,7 @@ export class HttpServer {
   readonly server: Server;
   readonly #options: HttpServerOptions;
   readonly #running = new Bag<HttpCall>();
+  readonly #untaken: Untaken;
   /** Where no key is asked for. */
   readonly #hosts: HostNames | undefined;
   #stopping = false;
@@ -46,6 +48,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const { settings } = options;
+    this.#untaken = new Untaken(settings.writeTimeoutMs);
     this.#hosts = settings.keys.length === 0 ? new HostNames([settings.host, ...settings.hosts]) : undefined;
     const timeoutMs = settings.requestTimeoutMs;
     const server = createServer({
@@ -117,7 +120,7 @@ export class HttpServer {
 
   #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
-    const call = new HttpCall(request, response, settings);
+    const call = new HttpCall(request, response, settings, this.#untaken);
     if (this.#hosts !== undefined && !this.#hosts.accept(request.headers.host)) return this.#refuse(call, foreignHost(this.#hosts));
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
     if (this.#stopping) response.setHeader('connection', 'close');
