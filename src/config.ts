@@ -159,7 +159,7 @@ const gateway = z
     requestTimeoutMs: ms(30_000, 'Time for the client to finish sending its request.'),
     writeTimeoutMs: ms(30_000, 'Time that a client may take nothing of its answer before it is disconnected.'),
     idleTimeoutMs: ms(72_000, 'Time that an idle connection is kept.'),
-    shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish when the gateway stops.'),
+    shutdownTimeoutMs: ms(30_000, 'Time for running answers to finish and be taken by their clients when the gateway stops.'),
     concurrentMax: z.number().int().min(1).max(100_000).default(1_024).describe('Requests in flight; more are answered `overloaded`.'),
     threads: z
       .union([z.literal('auto'), z.number().int().min(1).max(64)])

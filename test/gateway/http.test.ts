@@ -218,6 +218,37 @@ test('stopping finishes streams that end in time, and takes no new work', async 
   });
 });
 
+test('stopping lets finished replies leave, however slowly they are read, for shutdownTimeoutMs', async () => {
+  const size = 30_000_000;
+  const ask = async (shutdownTimeoutMs: number, readOn: boolean): Promise<{ bytes: number; tookMs: number }> => {
+    const runtime = fakeRuntime(() => text('x'.repeat(size)), { gateway: { shutdownTimeoutMs, concurrentMax: 1 } });
+    return withGateway(runtime, async (url, gateway) => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+      const body = JSON.stringify(hi);
+      socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      const [begin] = (await once(socket, 'data')) as [Buffer];
+      let bytes = begin.length;
+      socket.pause().on('data', (piece: Buffer) => (bytes += piece.length));
+      while (runtime.store.records.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      const beginMs = performance.now();
+      const closing = gateway.close();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await assert.rejects(chat(url, hi), 'no new connection is taken');
+      if (readOn) socket.resume();
+      await closing;
+      const tookMs = performance.now() - beginMs;
+      socket.resume();
+      await once(socket, 'close');
+      return { bytes, tookMs };
+    });
+  };
+  const read = await ask(20_000, true);
+  assert.ok(read.bytes > size, `${read.bytes} bytes`);
+  assert.ok(read.tookMs < 10_000, `stopped after ${read.tookMs} ms`);
+  const unread = await ask(300, false);
+  assert.ok(unread.bytes < size && unread.tookMs >= 290, `${unread.bytes} bytes, stopped after ${unread.tookMs} ms`);
+});
+
 test('stopping aborts what takes too long, and says so in the stream', async () => {
   const runtime = fakeRuntime(async function* (_received, signal) {
     yield* text('a').slice(0, 1) as Part[];

@@ -93,29 +93,45 @@ export class HttpServer {
     });
   }
 
-  /** Takes no new work, lets running answers finish for `shutdownTimeoutMs`, then stops them. */
+  /** Takes no new work, lets running answers finish and leave for `shutdownTimeoutMs`, then stops them. */
   async close(): Promise<void> {
     if (!this.#stopping) {
       this.#stopping = true;
-      this.server.close();
-      this.server.closeIdleConnections();
+      this.#stopListening();
     }
     const { clock, settings } = this.#options;
-    if (!(await this.#quiet(clock, settings.shutdownTimeoutMs))) {
+    if (!(await this.#quiet(clock, settings.shutdownTimeoutMs)) && this.#running.size > 0) {
       for (const call of this.#running.items()) call.abort(stopping());
       await this.#quiet(clock, lastWordsMs);
     }
     this.server.closeAllConnections();
   }
 
-  /** Whether nothing runs any more, waiting this long for it. */
+  /** Takes no new connections, and closes those that are idle. */
+  #stopListening(): void {
+    // Node takes a connection for idle as soon as its reply is finished, and would cut off what is still leaving.
+    const leaving = this.#untaken.leaving();
+    for (const reply of leaving) reply.finished = false;
+    this.server.close();
+    for (const reply of leaving) reply.finished = true;
+  }
+
+  /** Whether nothing runs or leaves any more, waiting this long for it. */
   async #quiet(clock: Clock, waitMs: number): Promise<boolean> {
-    if (this.#running.size === 0) return true;
     const enough = new AbortController();
-    const waited = clock.sleep(waitMs, enough.signal).catch(() => undefined);
-    await Promise.race([new Promise<void>((resolve) => (this.#idle = resolve)), waited]);
+    const waited = clock.sleep(waitMs, enough.signal).then(() => false, () => false);
+    const quiet = await Promise.race([this.#allLeft(), waited]);
     enough.abort();
-    return this.#running.size === 0;
+    return quiet;
+  }
+
+  /** Waits until nothing runs or leaves any more. */
+  async #allLeft(): Promise<true> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    for (let leaving = this.#untaken.leaving(); leaving.length > 0; leaving = this.#untaken.leaving()) {
+      await Promise.all(leaving.map((reply) => new Promise((resolve) => reply.once('close', resolve))));
+    }
+    return true;
   }
 
   #handle(request: Incoming, response: ServerResponse): void {

@@ -36,6 +36,11 @@ export class Untaken {
       if (missed >= looks) reply.socket?.destroy();
     }, this.#writeTimeoutMs / looks).unref();
   }
+
+  /** Finished replies of which something is still to be taken. Each emits `close` when it has left, or its connection is gone. */
+  leaving(): ServerResponse[] {
+    return Array.from(this.#replies).filter((reply) => reply.writableEnded && !reply.writableFinished && !reply.destroyed);
+  }
 }
 
 /** Bytes that the system has taken of a connection's replies. Undefined for a reply that waits for the one before it, and has no connection yet. */
