@@ -100,6 +100,19 @@ test('expect: 100-continue is answered, and an oversize body is refused before i
   });
 });
 
+test('an expectation that is not known, and HTTP/1.1 without a host, are refused in the catalogue\'s shape', async () => {
+  await withGateway(fakeRuntime(), async (url) => {
+    for (const [head, message] of [['GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: foo\r\n\r\n', /header Expect/], ['GET /healthz HTTP/1.1\r\n\r\n', /header Host/]] as const) {
+      const reply = await raw(url, head);
+      assert.match(reply, /^HTTP\/1\.1 400 [\s\S]*content-type: application\/json/);
+      const { error } = JSON.parse(reply.slice(reply.indexOf('\r\n\r\n'))) as { error: { code: string; type: string; message: string } };
+      assert.deepEqual([error.code, error.type], ['request_malformed', 'invalid_request_error']);
+      assert.match(error.message, message);
+    }
+    assert.match(await raw(url, 'GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /);
+  });
+});
+
 test('without keys, only names of this machine and those of the configuration are answered', async () => {
   const asked = async (url: string, host: string, path = '/tandem/traces'): Promise<string> => (await raw(url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`, true)).replace(/^HTTP\/1\.1 (\d+)[\s\S]*?(?:"code":"(\w+)"[\s\S]*)?$/, '$1 $2').trim();
   await withGateway(fakeRuntime(undefined, { gateway: { hosts: ['Tandem.lan', '::2'] } }), async (url) => {

@@ -17,7 +17,7 @@ export class HostNames {
     this.#names = more.includes('*') ? undefined : new Set([...ownNames, ...more].map((name) => bracketed(name.toLowerCase())));
   }
 
-  /** Whether a request with this header means this gateway. Clients without one are no browsers. */
+  /** Whether a request with this header means this gateway. Clients without one (HTTP/1.0) are no browsers. */
   accept(header: string | undefined): boolean {
     if (header === this.#accepted || header === undefined || this.#names === undefined) return true;
     if (!this.#names.has(nameOf(header))) return false;

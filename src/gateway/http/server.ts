@@ -59,6 +59,8 @@ export class HttpServer {
       keepAliveTimeout: settings.idleTimeoutMs,
       connectionsCheckingInterval: Math.min(1_000, Math.max(10, Math.floor(timeoutMs / 4))),
       noDelay: true,
+      // Node's own refusal has no body.
+      requireHostHeader: false,
     });
     this.server = server as Server;
     server.on('request', (request, response) => this.#handle(request, response));
@@ -66,6 +68,8 @@ export class HttpServer {
       if (!(Number(request.headers['content-length'] ?? 0) > settings.bodyBytesMax)) response.writeContinue();
       this.#handle(request, response);
     });
+    // Without a listener, Node refuses it with no body.
+    server.on('checkExpectation', (request, response) => this.#refuse(new HttpCall(request, response, settings, this.#untaken), malformed('The header Expect: expected 100-continue, got another expectation.')));
     server.on('clientError', refuseConnection);
   }
 
@@ -137,6 +141,7 @@ export class HttpServer {
   #handle(request: Incoming, response: ServerResponse): void {
     const { settings, router } = this.#options;
     const call = new HttpCall(request, response, settings, this.#untaken);
+    if (request.headers.host === undefined && request.httpVersion === '1.1') return this.#refuse(call, malformed('The header Host is required in HTTP/1.1 (RFC 9112, section 3.2).'));
     if (this.#hosts !== undefined && !this.#hosts.accept(request.headers.host)) return this.#refuse(call, foreignHost(this.#hosts));
     const allowed = settings.corsOrigins.length > 0 && allowOrigin(request, response, settings.corsOrigins);
     if (this.#stopping) response.setHeader('connection', 'close');
@@ -195,6 +200,10 @@ export function cannotListen(error: NodeJS.ErrnoException, host: string, port: n
 
 function foreignHost(hosts: HostNames): TandemError {
   return new TandemError('host_refused', { message: `The header Host: expected one of ${hosts.list}, got another name.` });
+}
+
+function malformed(message: string): TandemError {
+  return new TandemError('request_malformed', { message });
 }
 
 function stopping(): TandemError {
