@@ -111,6 +111,23 @@ test('structured output, log-probabilities and an answer cut off', async () => {
   });
 });
 
+test('only a completed response says when it was completed', async () => {
+  for (const [reason, status] of [['stop', 'completed'], ['length', 'incomplete'], ['content_filter', 'incomplete']] as const) {
+    await withGateway(fakeRuntime(() => [...text('a').slice(0, 1), { type: 'finish', answer: 0, member: 'small', reason }]), async (url) => {
+      const openai = client(url);
+      const request = { model: 'small', input: 'hi' };
+      const streamed = [];
+      for await (const event of await openai.responses.create({ ...request, stream: true })) if ('response' in event) streamed.push(event.response);
+      const [first, last] = [streamed[0], streamed.at(-1)];
+      for (const response of [await openai.responses.create(request), last]) {
+        assert.equal(response?.status, status);
+        assert.equal(typeof response.completed_at, status === 'completed' ? 'number' : 'object');
+      }
+      assert.equal(first?.completed_at, null);
+    });
+  }
+});
+
 test('a failure in mid-stream: response.failed, then the client throws', async () => {
   const runtime = fakeRuntime(async function* () {
     yield { type: 'text', answer: 0, member: 'small', delta: 'Hel' };

@@ -8,7 +8,7 @@ import { readParameters } from '../parameters/parameter.ts';
 import { wrong, type JsonObject } from '../parameters/reading.ts';
 import { responsesUsage } from '../usage.ts';
 import { ResponsesEvents } from './events.ts';
-import { callItem, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart, type Status } from './output.ts';
+import { callItem, completedAt, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart, type Status } from './output.ts';
 import { responsesParameters, type ResponsesDraft } from './parameters.ts';
 
 /** The Responses endpoint. */
@@ -33,7 +33,7 @@ function readResponses(body: JsonObject): ResponsesDraft {
 function responsesReply(answers: Collected, about: About, draft: ResponsesDraft, trace: Trace, explained: object | undefined): string {
   const answer = answers[0] as CollectedAnswer;
   const { status, incomplete_details } = endOf(answer.finish);
-  const more = { incomplete_details, usage: responsesUsage(trace), completed_at: about.createdS + Math.ceil(trace.elapsedMs() / 1000) };
+  const more = { incomplete_details, usage: responsesUsage(trace), completed_at: completedAt(status, about, trace) };
   return JSON.stringify({ ...responseObject(about, draft, status, outputOf(answer, about, draft, status), more), tandem: explained });
 }
 

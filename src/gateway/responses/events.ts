@@ -9,7 +9,7 @@ import type { About, EventWriter } from '../endpoint.ts';
 import { explanation } from '../explanation.ts';
 import { tokenLogprobs } from '../logprobs.ts';
 import { responsesUsage } from '../usage.ts';
-import { callItem, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart } from './output.ts';
+import { callItem, completedAt, endOf, messageItem, reasoningItem, refusalPart, responseObject, textPart } from './output.ts';
 import type { ResponsesDraft } from './parameters.ts';
 
 interface OpenItem {
@@ -65,7 +65,7 @@ export class ResponsesEvents implements EventWriter {
   end(trace: Trace): string {
     const closing = this.#closeAll(endOf(this.#reason).status);
     const { status, incomplete_details } = endOf(this.#reason);
-    const more = { incomplete_details, usage: responsesUsage(trace), completed_at: this.#about.createdS + Math.ceil(trace.elapsedMs() / 1000), ...(this.#draft.explain ? { tandem: explanation(trace) } : {}) };
+    const more = { incomplete_details, usage: responsesUsage(trace), completed_at: completedAt(status, this.#about, trace), ...(this.#draft.explain ? { tandem: explanation(trace) } : {}) };
     const response = responseObject(this.#about, this.#draft, status, this.#output, more);
     return closing + this.#event(`response.${status}`, { response });
   }

@@ -1,5 +1,6 @@
 /** The Response object and the items of its output, in OpenAI's form. */
 import type { EmittedToken, FinishReason } from '../../exchange.ts';
+import type { Trace } from '../../trace/trace.ts';
 import type { About } from '../endpoint.ts';
 import { tokenLogprobs } from '../logprobs.ts';
 import type { ResponsesDraft } from './parameters.ts';
@@ -14,6 +15,7 @@ export function responseObject(about: About, draft: ResponsesDraft, status: Stat
     id: `resp_${about.id}`,
     object: 'response',
     created_at: about.createdS,
+    completed_at: null,
     status,
     background: false,
     error: null,
@@ -46,6 +48,11 @@ export function endOf(reason: FinishReason): { readonly status: 'completed' | 'i
   if (reason === 'length') return { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } };
   if (reason === 'content_filter') return { status: 'incomplete', incomplete_details: { reason: 'content_filter' } };
   return { status: 'completed', incomplete_details: null };
+}
+
+/** When a response was completed, in seconds since 1970; null for one that is incomplete. */
+export function completedAt(status: Status, about: About, trace: Trace): number | null {
+  return status === 'completed' ? about.createdS + Math.ceil(trace.elapsedMs() / 1000) : null;
 }
 
 /** A text part of a message. */
