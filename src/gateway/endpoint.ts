@@ -16,6 +16,7 @@ import type { EventStream } from './http/event-stream.ts';
 import type { HttpCall } from './http/call.ts';
 import { received, type Draft } from './parameters/draft.ts';
 import { finishDraft } from './parameters/finish-draft.ts';
+import { inBody } from './parameters/in-body.ts';
 import type { JsonObject } from './parameters/reading.ts';
 import type { GatewayRuntime } from './runtime.ts';
 
@@ -78,52 +79,60 @@ function join(call: HttpCall, trace: Trace): void {
 }
 
 async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const running = runtime.begin(request, call.signal, about.id);
-  // With others, each takes this step before the first of them calls a member.
-  const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
-  join(call, trace);
-  const reading = pulled(parts);
   try {
-    const answer = await collect(reading, draft.answers);
-    const reply = endpoint.reply(answer, about, draft, trace, draft.explain ? explanation(trace) : undefined);
-    call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
-  } finally {
-    // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
-    const left = reading.leave();
-    if (left !== undefined) await left;
+    const running = runtime.begin(request, call.signal, about.id);
+    // With others, each takes this step before the first of them calls a member.
+    const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
+    join(call, trace);
+    const reading = pulled(parts);
+    try {
+      const answer = await collect(reading, draft.answers);
+      const reply = endpoint.reply(answer, about, draft, trace, draft.explain ? explanation(trace) : undefined);
+      call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
+    } finally {
+      // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
+      const left = reading.leave();
+      if (left !== undefined) await left;
+    }
+  } catch (thrown) {
+    throw inBody(thrown, endpoint.surface, draft);
   }
 }
 
 async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, streams: OpenStreams, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
-  const running = runtime.begin(request, call.signal, about.id);
-  // With others, each takes this step before the first of them calls a member.
-  const run = running instanceof Promise || !isAlone() ? await running : running;
-  const { trace, parts } = run;
-  join(call, trace);
-  const reading = pulled(parts);
-  const stream = call.events(() => replyHeaders(trace, undefined));
-  const writer = endpoint.events(about, draft);
-  const ticket = streams.add(stream);
-  let begun = false;
   try {
-    await readAnswers(reading, draft.answers, (part) => {
-      if (call.response.destroyed) return false;
-      const opening = begun ? '' : writer.begin();
-      begun = true;
-      const slow = stream.send(opening + writer.part(part));
-      if (slow !== undefined) run.onTimeUp ??= () => stream.stopWaiting();
-      return slow;
-    });
-    stream.end((begun ? '' : writer.begin()) + writer.end(trace));
-  } catch (thrown) {
-    if (!begun && !stream.begun) {
-      stream.abandon();
-      throw thrown;
+    const running = runtime.begin(request, call.signal, about.id);
+    // With others, each takes this step before the first of them calls a member.
+    const run = running instanceof Promise || !isAlone() ? await running : running;
+    const { trace, parts } = run;
+    join(call, trace);
+    const reading = pulled(parts);
+    const stream = call.events(() => replyHeaders(trace, undefined));
+    const writer = endpoint.events(about, draft);
+    const ticket = streams.add(stream);
+    let begun = false;
+    try {
+      await readAnswers(reading, draft.answers, (part) => {
+        if (call.response.destroyed) return false;
+        const opening = begun ? '' : writer.begin();
+        begun = true;
+        const slow = stream.send(opening + writer.part(part));
+        if (slow !== undefined) run.onTimeUp ??= () => stream.stopWaiting();
+        return slow;
+      });
+      stream.end((begun ? '' : writer.begin()) + writer.end(trace));
+    } catch (thrown) {
+      if (!begun && !stream.begun) {
+        stream.abandon();
+        throw thrown;
+      }
+      stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(inBody(thrown, endpoint.surface, draft))));
+    } finally {
+      streams.remove(ticket);
+      await reading.leave();
     }
-    stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(thrown)));
-  } finally {
-    streams.remove(ticket);
-    await reading.leave();
+  } catch (thrown) {
+    throw inBody(thrown, endpoint.surface, draft);
   }
 }
 

@@ -119,7 +119,8 @@ const rows: readonly Row[] = [
   chat({ tandem: { limits: { what: 1 } } }, 'parameter_unknown', 'tandem.limits.what'),
   chat({ tandem: { privacy: 'confidential', limits: { places: ['cloud'] } } }, 'policy_violated', 'tandem.limits.places'),
   chat({ model: 'tandem/cascade', tandem: { recipe: 'small' } }, 'parameter_invalid', 'tandem.recipe'),
-  chat({ tandem: { recipe: 'nobody' } }, 'model_not_found', 'model'),
+  chat({ tandem: { recipe: 'nobody' } }, 'model_not_found', 'tandem.recipe'),
+  chat({ model: 'tandem/auto', tandem: { recipe: 'nobody' }, stream: true }, 'model_not_found', 'tandem.recipe'),
   // completions
   ['completions', {}, 'parameter_missing', 'prompt'],
   completion({ prompt: [1, 2] }, 'parameter_unsupported', 'prompt'),
@@ -180,6 +181,35 @@ test('what callers do wrong is refused by code and name', async () => {
       const reply = await post(url, endpoint, body);
       assertError(reply, code, about);
       if (param !== undefined) assert.equal(reply.body.error.param, param, about);
+    }
+  });
+});
+
+test('a schema that cannot be enforced is named as it stands in the body, before the stream and in it', async () => {
+  let param = '';
+  let early = true;
+  const runtime = fakeRuntime(async function* (): AsyncGenerator<Part> {
+    if (!early) yield { type: 'text', answer: 0, member: 'small', delta: 'a' };
+    throw new TandemError('schema_unsupported', { message: `${param} cannot be enforced.`, param });
+  });
+  const named = { name: 'thing', schema: { type: 'object' } };
+  const parameters = { type: 'object' };
+  await withGateway(runtime, async (url) => {
+    for (const [endpoint, body, inner, outer] of [
+      ['chat/completions', { messages: hi, response_format: { type: 'json_schema', json_schema: named } }, 'schema.properties.a.not', 'response_format.json_schema.schema.properties.a.not'],
+      ['responses', { input: 'a', text: { format: { type: 'json_schema', ...named } } }, 'schema', 'text.format.schema'],
+      ['chat/completions', { messages: hi, tools: [{ type: 'function', function: { name: 'f', parameters } }] }, 'tools[0].function.parameters.not', 'tools[0].function.parameters.not'],
+      ['responses', { input: 'a', tools: [{ type: 'function', name: 'f', parameters }] }, 'tools[0].function.parameters.not', 'tools[0].parameters.not'],
+    ] as const) {
+      param = inner;
+      early = true;
+      for (const stream of [false, true]) {
+        const { error } = (await post(url, endpoint, { ...body, stream })).body;
+        assert.deepEqual([error.code, error.param, error.message], ['schema_unsupported', outer, `${outer} cannot be enforced.`]);
+      }
+      early = false;
+      const reply = await fetch(`${url}/v1/${endpoint}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ...body, stream: true }) });
+      assert.ok((await reply.text()).includes(`"param":"${outer}"`), endpoint);
     }
   });
 });
