@@ -25,6 +25,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Driver> 
   const { Pool } = await load();
   const pool = new Pool({ connectionString: settings.url, max: settings.connectionsMax ?? 4, connectionTimeoutMillis: 10_000, allowExitOnIdle: true });
   pool.on('error', () => undefined); // an idle connection broke; the next call opens another
+  pool.on('connect', (client) => client.on('error', () => undefined)); // one broke in use: its query rejects, and the pool drops it
   let closing: Promise<void> | undefined;
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     if (closing !== undefined) throw new TandemError('store_failed', { message: 'The store is closed.' });

@@ -45,3 +45,21 @@ test('no server: store_failed, without the URL and its password', async () => {
     return true;
   });
 });
+
+test('a server that ends a connection during a write fails the write, not the process', { skip: unreachable }, async (t) => {
+  const url = await freshUrl();
+  const schema = schemas.at(-1) as string;
+  const store = await openStore(settings('unused'), context(url));
+  t.after(() => store.close());
+  const feedback = { traceId: 'a', atMs: nowMs, caller: 'c', score: 1, source: 's' };
+  await admin.query('BEGIN');
+  await admin.query(`LOCK TABLE ${schema}.feedback IN ACCESS EXCLUSIVE MODE`);
+  const refused = assert.rejects(store.writeFeedback(feedback), { code: 'store_failed' });
+  const waiting = `FROM pg_locks WHERE relation = '${schema}.feedback'::regclass AND NOT granted`;
+  while ((await admin.query(`SELECT pid ${waiting}`)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await admin.query(`SELECT pg_terminate_backend(pid) ${waiting}`);
+  await refused;
+  await admin.query('COMMIT');
+  await store.writeFeedback(feedback);
+  assert.equal((await store.listFeedback('a')).length, 1);
+});
