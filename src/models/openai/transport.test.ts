@@ -14,7 +14,7 @@ const settings = { member: 'it', baseUrl: 'http://x', headers: {}, connectionsMa
 function line(): { exchange: Exchange; log: string[]; sending: Sending } {
   const log: string[] = [];
   const sending: Sending = { abort: () => void log.push('abort'), pause: () => void log.push('pause'), resume: () => void log.push('resume') };
-  return { exchange: new Exchange(settings, new Deadlines(systemClock), { signal: new AbortController().signal, leftMs: 60_000, streamed: true }, 0), log, sending };
+  return { exchange: new Exchange(settings, new Deadlines(systemClock), { signal: new AbortController().signal, leftMs: 60_000, streamed: true }, 0, () => void log.push('left')), log, sending };
 }
 
 test('a connection that is never made is a time-out of its own', async () => {
@@ -68,6 +68,13 @@ test('a released reply drains quietly, and cancelling it does nothing', () => {
   exchange.cancel();
   assert.deepEqual(log, []);
   exchange.onEnd();
+});
+
+test('an exchange that stops before its request was written says so, once', () => {
+  const { exchange, log } = line();
+  exchange.cancel();
+  exchange.cancel();
+  assert.deepEqual(log, ['left']);
 });
 
 test('Retry-After in all its forms', () => {

@@ -55,6 +55,7 @@ const reserved = new Set(['connection', 'content-length', 'expect', 'keep-alive'
 export class Transport {
   readonly settings: TransportSettings;
   readonly #pool: ConnectionPool;
+  readonly #left: () => void;
   /** Time-outs of a line are about the line, so they go by the machine's clock. */
   readonly #deadlines = new Deadlines(systemClock);
   readonly #basePath: string;
@@ -71,13 +72,14 @@ export class Transport {
     this.#headers = headerLines(settings, url.host);
     const origin = { secure, host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port) || (secure ? 443 : 80) };
     this.#pool = new ConnectionPool({ origin, connectionsMax: settings.connectionsMax, connectTimeoutMs: settings.connectTimeoutMs });
+    this.#left = () => this.#pool.left();
   }
 
   /** Begins an exchange. `body`: JSON, or null for none. Await `begun` of the result before reading. @throws {TandemError} cancelled, engine_failed after `close` */
   send(method: 'POST' | 'GET', path: string, body: string | null, options: ExchangeOptions): Exchange {
     if (this.#closed) throw new TandemError('engine_failed', { member: this.settings.member, message: `Member "${this.settings.member}" is closed.` });
     const bodyBytes = body === null ? 0 : Buffer.byteLength(body);
-    const exchange = new Exchange(this.settings, this.#deadlines, options, bodyBytes);
+    const exchange = new Exchange(this.settings, this.#deadlines, options, bodyBytes, this.#left);
     if (options.signal.aborted) return exchange;
     const length = body === null ? '' : `content-length: ${bodyBytes}\r\n`;
     this.#pool.send({ head: `${method} ${this.#basePath}${path} HTTP/1.1\r\n${this.#headers}${length}\r\n`, body: body ?? '', bodyBytes }, exchange);
@@ -118,6 +120,7 @@ export class Exchange implements Sender {
   readonly #settings: TransportSettings;
   readonly #options: ExchangeOptions;
   readonly #bodyBytes: number;
+  readonly #left: () => void;
   #sending: Sending | undefined;
   #head: ReplyHead | undefined;
   #chunks: Buffer[] = [];
@@ -131,11 +134,12 @@ export class Exchange implements Sender {
   readonly #unwatch: () => void;
   #gapTimer: NodeJS.Timeout | undefined;
 
-  /** @param bodyBytes size of the request's body */
-  constructor(settings: TransportSettings, deadlines: Deadlines, options: ExchangeOptions, bodyBytes: number) {
+  /** @param bodyBytes size of the request's body @param left told when the exchange is over before its request was written */
+  constructor(settings: TransportSettings, deadlines: Deadlines, options: ExchangeOptions, bodyBytes: number, left: () => void) {
     this.#settings = settings;
     this.#options = options;
     this.#bodyBytes = bodyBytes;
+    this.#left = left;
     this.#unwatch = deadlines.watch(options.leftMs, this.#onTotal);
     if (options.signal.aborted) this.#onAbort();
     else onAbort(options.signal, this.#onAbort);
@@ -290,7 +294,8 @@ export class Exchange implements Sender {
   #stop(why: TandemError): void {
     if (this.#over) return;
     this.#finish(why);
-    this.#sending?.abort();
+    if (this.#sending === undefined) this.#left();
+    else this.#sending.abort();
   }
 
   #finish(failure: TandemError | undefined): void {

@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
-import type { ConnectionFailure, Sender, Sending } from './connection.ts';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { ConnectionFailure, RequestBytes, Sender, Sending } from './connection.ts';
 import { ConnectionPool } from './pool.ts';
 
 const closers: (() => void)[] = [];
@@ -92,6 +94,37 @@ test('more requests than connections wait in line; one that is not wanted any mo
   assert.deepEqual(await Promise.all([0, 1, 3, 4].map((at) => asked[at]?.done.promise)), ['a', 'b', 'd', 'e']);
   assert.deepEqual(seen.sort(), ['a', 'b', 'd', 'e']);
   assert.equal(connections.length, 2);
+});
+
+test('a request that is not wanted any more is not kept while the server hangs', async () => {
+  const seen: string[] = [];
+  const { port } = await server((socket, text) => {
+    seen.push(said(text));
+    if (seen.length > 1) socket.write(reply(said(text)));
+  });
+  const line = pool(port, { connectionsMax: 1 });
+  const hanging = ask(line, 'hangs');
+  const texts = Array.from({ length: 100 }, (_, at) => `wanted ${at}`);
+  const wanted = texts.map((text) => ask(line, text));
+  /** How often the line was looked through for those who left: about once each. */
+  let looks = 0;
+  const kept: WeakRef<RequestBytes>[] = [];
+  for (let at = 0; at < 1_000; at++) {
+    const request = { head: '', body: '', bodyBytes: 0 };
+    kept.push(new WeakRef(request));
+    const sender = Object.defineProperty(new Asked(), 'over', { get: () => (looks++, true) });
+    line.send(request, sender);
+    line.left();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  const held = kept.filter((each) => each.deref() !== undefined).length;
+  assert.ok(held <= texts.length, `${held} held: no more than are wanted`);
+  assert.ok(looks <= 2_000, `${looks} looks`);
+  hanging.sending?.abort();
+  assert.deepEqual(await Promise.all(wanted.map(({ done }) => done.promise)), texts);
+  assert.deepEqual(seen, ['hangs', ...texts]);
 });
 
 test('a connection that the server closes, or soon will, or that says something unasked, carries no further request', async () => {
