@@ -12,7 +12,6 @@ import { embedModelId } from './policy/resolve-model.ts';
 import { askVectors } from './recipes/ask-vectors.ts';
 import { Breakers } from './recipes/breakers.ts';
 import { Budget, type SharedPurse } from './recipes/budget.ts';
-import { reasonOf } from './recipes/call.ts';
 import { watchTime } from './recipes/deadline.ts';
 import { mayAnswer } from './recipes/kitchen.ts';
 import { Live } from './recipes/live.ts';
@@ -20,6 +19,7 @@ import { Tally } from './recipes/tally.ts';
 import { Aborter, offAbort, onAbort } from './system/abort.ts';
 import type { Clock } from './system/clock.ts';
 import { Deadlines } from './system/deadlines.ts';
+import { reasonOf } from './system/waits.ts';
 import type { Meter } from './trace/index.ts';
 
 /** What is to be embedded. */

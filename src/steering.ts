@@ -18,6 +18,7 @@ import { assumed, bundledQuality } from './recipes/pilot/prior.ts';
 import type { Recipe } from './recipes/recipe.ts';
 import type { Store } from './store/store.ts';
 import type { Clock } from './system/clock.ts';
+import { atMost } from './system/waits.ts';
 import type { TraceRecord } from './trace/trace.ts';
 
 /** What steering is made of. */
@@ -31,6 +32,8 @@ export interface SteeringParts {
 }
 
 const syncEveryMs = 5_000;
+/** What is given back and written at the end may take so long, in milliseconds: a store that does not answer must not hold up a shutdown. */
+const closeMs = 5_000;
 /** Answers that a recipe may ask of one member, about. */
 const samplesUsual = 5;
 const dayMs = 86_400_000;
@@ -145,9 +148,13 @@ export class Steering {
     await this.#traffic.sync(this.#parts.clock.wallMs());
   }
 
-  /** Gives unused leases back and writes what was counted. */
+  /** Gives unused leases back and writes what was counted, as far as the store takes it within 5 seconds. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await atMost(closeMs, this.#settle());
+  }
+
+  async #settle(): Promise<void> {
     await this.purse?.close().catch(() => undefined);
     await this.#traffic.sync(this.#parts.clock.wallMs()).catch(() => undefined);
   }

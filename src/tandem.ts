@@ -6,6 +6,7 @@ import { batteryReader, type BatteryReader } from './system/battery.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { ended, pulled, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
+import { whileWanted } from './system/waits.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
 import { TandemError } from './errors.ts';
 import { reached, type Audited, type Part, type Received, type Surface } from './exchange.ts';
@@ -158,7 +159,8 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
 function leasing(admit: Stages['admit'], steering: Steering): Stages['admit'] {
   return async (received, journey, span) => {
     const admitted = await admit(received, journey, span);
-    await steering.prepare(journey.trace.id, admitted);
+    const lease = steering.prepare(journey.trace.id, admitted);
+    if (lease !== undefined) await whileWanted(lease, admitted.policy.limits, journey);
     return admitted;
   };
 }

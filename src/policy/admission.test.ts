@@ -26,7 +26,7 @@ class TestClock implements Clock {
 interface Bench {
   readonly admission: Admission;
   readonly clock: TestClock;
-  admit(received?: Partial<Received>, id?: string): Promise<Admitted>;
+  admit(received?: Partial<Received>, id?: string, signal?: AbortSignal): Promise<Admitted>;
   settle(id: string, tokens: number, costUsd: number): void;
 }
 
@@ -38,10 +38,10 @@ function bench(input: ConfigInput = {}, env: Record<string, string> = {}, spent:
   return {
     admission,
     clock,
-    admit: async (received = {}, id = `t${count++}`) => {
+    admit: async (received = {}, id = `t${count++}`, signal = new AbortController().signal) => {
       const trace = new Trace(id, clock, { surface: 'chat', requestedModel: '' });
       const whole: Received = { surface: 'chat', model: 'tandem/auto', prompt: { messages: [{ role: 'user', content: 'x'.repeat(32) }] }, sampling: {}, answers: 1, policy: {}, knobs: {}, explain: false, key: undefined, ...received };
-      return admission.admit(whole, { trace, signal: new AbortController().signal }, trace.root);
+      return admission.admit(whole, { trace, signal }, trace.root);
     },
     settle: (id, tokens, costUsd) => admission.settle({ id, usage: { promptTokens: tokens, completionTokens: 0, costUsd } } as TraceRecord),
   };
@@ -176,6 +176,19 @@ test('a store that fails is asked again', async () => {
   await assert.rejects(admit({ key: 'k' }), failing('store_failed'));
   fails = false;
   await admit({ key: 'k' });
+});
+
+test('a store that falls silent keeps nobody: who leaves, or whose time is over, waits no longer and is not taken in', async () => {
+  const silent = Promise.withResolvers<number>();
+  const { admit } = bench({ gateway: { keys: [{ name: 'a', keyEnv: 'A', costUsdPerDay: 1, requestsPerMinute: 1 }] } }, { A: 'k' }, () => silent.promise);
+  const client = new AbortController();
+  const left = admit({ key: 'k', policy: { limits: { totalMs: 20_000 } } }, 'left', client.signal);
+  client.abort();
+  await assert.rejects(left, failing('cancelled'));
+  await assert.rejects(admit({ key: 'k', policy: { limits: { totalMs: 5 } } }), failing('deadline_exceeded'));
+  silent.resolve(0);
+  await admit({ key: 'k' });
+  await assert.rejects(admit({ key: 'k' }), failing('rate_limited'), 'only one was taken in');
 });
 
 test('settling what was never admitted changes nothing', () => {

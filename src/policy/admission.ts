@@ -11,6 +11,7 @@ import type { Team } from '../models/team.ts';
 import type { Journey, Stages } from '../pipeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from '../system/clock.ts';
+import { whileWanted } from '../system/waits.ts';
 import type { Span, TraceRecord } from '../trace/trace.ts';
 import { Account, type Entered } from './account.ts';
 import { accountMemories, type AccountMemory } from './account-memory.ts';
@@ -47,7 +48,7 @@ export interface Admission {
   /**
    * The admission stage.
    * @throws {TandemError} key_missing, key_invalid, key_forbidden, rate_limited, budget_exhausted, model_not_found,
-   *   parameter_invalid, parameter_unknown, context_too_long, policy_violated, store_failed
+   *   parameter_invalid, parameter_unknown, context_too_long, policy_violated, store_failed; cancelled, deadline_exceeded while the store is waited for
    */
   readonly admit: Stages['admit'];
   /** Whether whoever shows this key may ask at all. @throws {TandemError} key_missing, key_invalid */
@@ -108,7 +109,7 @@ class Desk implements Admission {
     const account = settings === undefined ? undefined : this.#accounts.get(settings);
     if (account === undefined || !account.limited) return admitted;
     const wait = account.prepare(this.#parts.store, this.#parts.clock.wallMs());
-    if (wait !== undefined) return wait.then(() => this.#enter(account, admitted, journey.trace.id));
+    if (wait !== undefined) return whileWanted(wait, policy.limits, journey).then(() => this.#enter(account, admitted, journey.trace.id));
     return this.#enter(account, admitted, journey.trace.id);
   };
 

@@ -10,6 +10,7 @@ import type { Call, ModelPart, TokenUsage, Traffic } from '../models/port.ts';
 import type { AnyMember } from '../models/team.ts';
 import { offAbort, onAbort } from '../system/abort.ts';
 import { ended, leaveQuietly, pulled, Pulled, type Pull } from '../system/pull.ts';
+import { reasonOf } from '../system/waits.ts';
 import type { EnergyReading } from '../trace/meter.ts';
 import type { Span } from '../trace/trace.ts';
 import { saysUnhealthy } from './breakers.ts';
@@ -39,11 +40,6 @@ export interface CallPlan {
 
 /** The reason for stopping a call whose answer is not wanted any more; such a call did not fail. */
 export const noLongerNeeded = new DOMException('The call is no longer needed.', 'AbortError');
-
-/** The reason that a signal was aborted for, as an error of the catalogue. */
-export function reasonOf(signal: AbortSignal): TandemError {
-  return TandemError.is(signal.reason) ? signal.reason : new TandemError('cancelled', { message: 'The request was cancelled.' });
-}
 
 /** A call that is under way or over. One reader, who asks for one part at a time; the engine writes its traffic. */
 export class CallStream extends Pulled<Part> implements Traffic {

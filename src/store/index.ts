@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config.ts';
 import type { Clock } from '../system/clock.ts';
+import { atMost } from '../system/waits.ts';
 import type { Driver } from './driver.ts';
 import { journalOn, ledgerOn } from './journal.ts';
 import { openPostgres } from './postgres.ts';
@@ -25,21 +26,26 @@ export interface StoreContext {
   readonly queuedTracesMax?: number;
   /** How long to wait for another process's lock on the file, in milliseconds. Default 5000. */
   readonly busyTimeoutMs?: number;
+  /** How long Postgres may take to answer a query, in milliseconds. Default 10,000. */
+  readonly queryTimeoutMs?: number;
+  /** How long closing the store may take, in milliseconds; what is not written by then is lost. Default 10,000. */
+  readonly closeTimeoutMs?: number;
 }
 
 const dayMs = 86_400_000;
 const sweepEveryMs = 3_600_000;
 const retryMs = 1_000;
+const closeMs = 10_000;
 
 /** Opens the store and drops what is older than `traceDaysMax`. @throws {TandemError} store_failed, dependency_missing */
 export async function openStore(settings: Config['store'], context: StoreContext): Promise<Store> {
-  const { baseDir, clock, env, busyTimeoutMs } = context;
+  const { baseDir, clock, env, busyTimeoutMs, queryTimeoutMs, closeTimeoutMs = closeMs } = context;
   const url = env['DATABASE_URL'];
   const nowMs = Math.round(clock.wallMs());
   const driver =
     url === undefined || url === ''
       ? await openSqlite({ path: settings.path, baseDir, nowMs, ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }) })
-      : await openPostgres({ url, nowMs });
+      : await openPostgres({ url, nowMs, ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }) });
   const sweep = (): Promise<void> => dropOld(driver, clock.wallMs() - settings.traceDaysMax * dayMs);
   try {
     await sweep();
@@ -55,7 +61,7 @@ export async function openStore(settings: Config['store'], context: StoreContext
     retryMs,
     write: (batch) => driver.insert(insertTrace, batch.map(traceRow)),
   });
-  return storeOn(driver, queue, () => clearInterval(sweeper));
+  return storeOn(driver, queue, closeTimeoutMs, () => clearInterval(sweeper));
 }
 
 async function dropOld(driver: Driver, beforeMs: number): Promise<void> {
@@ -65,10 +71,16 @@ async function dropOld(driver: Driver, beforeMs: number): Promise<void> {
 }
 
 /** Reads see what was queued before them. */
-function storeOn(driver: Driver, queue: TraceQueue, stop: () => void): Store {
+function storeOn(driver: Driver, queue: TraceQueue, closeTimeoutMs: number, stop: () => void): Store {
   let closing: Promise<void> | undefined;
   const settled = (): Promise<void> => queue.flush();
   const journal = journalOn(driver);
+  const end = async (): Promise<void> => {
+    stop();
+    await queue.close();
+    await journal.flush().catch(() => undefined);
+    await driver.close();
+  };
   return {
     journal,
     ledger: ledgerOn(driver),
@@ -93,12 +105,6 @@ function storeOn(driver: Driver, queue: TraceQueue, stop: () => void): Store {
       return queue.dropped;
     },
     flush: settled,
-    close: () =>
-      (closing ??= (async () => {
-        stop();
-        await queue.close();
-        await journal.flush().catch(() => undefined);
-        await driver.close();
-      })()),
+    close: () => (closing ??= atMost(closeTimeoutMs, end())),
   };
 }

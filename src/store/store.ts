@@ -59,5 +59,6 @@ export interface Store {
   readonly droppedTraces: number;
   /** Resolves when everything queued is in the file. */
   flush(): Promise<void>;
+  /** Writes what is queued and lets go of the database. Ends in time even where the database does not answer: what is not written by then is lost. */
   close(): Promise<void>;
 }

@@ -40,3 +40,16 @@ test('spending faster than the day allows makes a dollar dear; a restart in the 
   await assert.rejects(spend(second, 1000, 0.02), { code: 'budget_exhausted' }, 'and is not forgotten');
   await second.close();
 });
+
+test('a ledger that falls silent does not hold up closing', async (t) => {
+  const clock = handClock();
+  const ledger = { ...memoryLedger(), giveBack: () => new Promise<never>(() => undefined) };
+  const config = parseConfig({ members: { x: { engine: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'x' } }, policy: { costUsdPerDay: 10 } });
+  const team = new Team([fake({ id: 'x', place: 'cloud', price: priced(10, 100), answer: {} }, clock)]);
+  const steering = await Steering.open({ config, team, store: { ledger } as unknown as Store, clock });
+  await steering.prepare('t', { prompt, sampling: { tokensMax: 4_096 }, answers: 1 });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const closing = steering.close();
+  t.mock.timers.tick(5_000);
+  await closing;
+});

@@ -1,9 +1,11 @@
 /** The store on Postgres: the same contract. Skipped where no server answers. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import test from 'node:test';
 import pg from 'pg';
 import { openStore } from '../../src/store/index.ts';
-import { clockAt, nowMs, settings, storeContract } from './contract.ts';
+import { clockAt, nowMs, sampleTrace, settings, storeContract } from './contract.ts';
 
 const server = process.env['TANDEM_TEST_POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.1:5432/test';
 const admin = new pg.Client({ connectionString: server, connectionTimeoutMillis: 1_000 });
@@ -62,4 +64,30 @@ test('a server that ends a connection during a write fails the write, not the pr
   await admin.query('COMMIT');
   await store.writeFeedback(feedback);
   assert.equal((await store.listFeedback('a')).length, 1);
+});
+
+test('a line that falls silent: what waits for an answer fails in time, and so does closing', { skip: unreachable }, async (t) => {
+  const url = new URL(await freshUrl());
+  const serverPort = Number(url.port) || 5432;
+  let silent = false;
+  const sockets: Socket[] = [];
+  const line = createServer((near) => {
+    const far = connect(serverPort, url.hostname);
+    sockets.push(near, far);
+    for (const [from, to] of [[near, far], [far, near]] as const) from.on('data', (bytes) => silent || to.write(bytes)).on('error', () => undefined).on('close', () => silent || to.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(line, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    line.close();
+  });
+  url.port = String((line.address() as AddressInfo).port);
+  const store = await openStore(settings('unused', { flushMs: 60_000 }), { ...context(url.href), queryTimeoutMs: 1_000, closeTimeoutMs: 300 });
+  assert.equal(await store.spentUsd('k', 0), 0);
+  silent = true;
+  await assert.rejects(store.spentUsd('k', 0), { code: 'store_failed' });
+  store.writeTrace(sampleTrace(1));
+  const beganMs = performance.now();
+  await store.close();
+  assert.ok(performance.now() - beganMs < 5_000, 'connecting anew alone takes ten seconds to fail');
 });
