@@ -52,6 +52,20 @@ test('the package holds what runs and nothing else, under 45 MB', () => {
   assert.ok((packed?.size ?? Infinity) < 45e6, `${packed?.size} bytes`);
 });
 
+test('texts and weights of others are in it with their licences, attributions and notices', () => {
+  const paths = packed?.files.map(({ path }) => path) ?? [];
+  for (const needed of ['weights/evaluation/heldout.jsonl', 'weights/NOTICE.md']) assert.ok(paths.includes(needed), needed);
+  assert.match(readFileSync(join(root, 'weights/README.md'), 'utf8'), /\]\(NOTICE\.md\)/);
+  const notice = readFileSync(join(root, 'weights/NOTICE.md'), 'utf8');
+  const works: [string, string, string][] = [['CLINC150', 'CC-BY-3.0', 'Stefan Larson'], ['SNIPS', 'CC0-1.0', 'Alice Coucke'], ['TinyStories', 'CDLA-Sharing-1.0', 'Ronen Eldan'], ['GSM8K', 'MIT', 'Karl Cobbe'], ['TruthfulQA', 'Apache-2.0', 'Stephanie Lin']];
+  for (const [work, licence, author] of works) {
+    const line = notice.split('\n').find((each) => each.startsWith(`- **${work}**`)) ?? '';
+    assert.ok(line.includes(` ${licence}.`) && line.includes(author) && line.includes('https://'), work);
+  }
+  // WordNet's licence asks for its notice, disclaimer included, on all copies.
+  for (const sentence of ['WordNet 3.1 Copyright 2011 by Princeton University.  All rights reserved.', 'THIS SOFTWARE AND DATABASE IS PROVIDED "AS IS"', 'Princeton University and LICENSEE agrees to preserve same.']) assert.ok(notice.includes(sentence), sentence);
+});
+
 test('what its documents link to is in it', () => {
   const paths = packed?.files.map(({ path }) => path) ?? [];
   const broken = paths.filter((path) => path.endsWith('.md')).flatMap((path) =>

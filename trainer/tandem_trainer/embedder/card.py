@@ -59,7 +59,7 @@ def card(recipe: Recipe, table: Table, size: int, report: dict) -> str:
         "| GSM8K, train side | MIT | questions |", "| TinyStories, 900 of 1,000 stories at hand | CDLA-Sharing-1.0 | stories |",
         "| Charlotte Bronte, Darwin, Du Bois, Shakespeare, US inaugural addresses | public domain | sentences and paragraphs |", "",
         "Only texts are read, no labels; 3 % of the documents are held out by the hash of their text. Nothing of the sets below was trained on, and training texts that equal or nearly equal (three-word shingles, Jaccard at least 0.8) one of their English texts were left out. Nor was anything read of the sets on which routers are measured (MMLU, MMLU-Pro, the test side of GSM8K, LLMRouter).", "",
-        "## Licence", "", f"{LICENCE}. WordNet's notice and CLINC150's attribution must be kept when the table is passed on.", "",
+        "## Licence", "", f"{LICENCE}. WordNet's notice and CLINC150's attribution ([NOTICE.md](../NOTICE.md)) must be kept when the table is passed on.", "",
         "## Training", "", recipe.training, "",
         "## Measured", "",
         "`python -m tandem_trainer embedder --only measure`; 95 % intervals from 500 resamples of pairs or questions. `npm run bench:embedder` measures the same file through TypeScript.", "",
