@@ -8,7 +8,7 @@ import { ended, pulled, Pulled, type Pull } from './system/pull.ts';
 import { systemRandom, type Random } from './system/random.ts';
 import { whileWanted } from './system/waits.ts';
 import { parseConfig, type Config, type ConfigInput } from './config.ts';
-import { TandemError } from './errors.ts';
+import { fail, TandemError } from './errors.ts';
 import { reached, type Audited, type Part, type Received, type Surface } from './exchange.ts';
 import { createInputGuard, createOutputGuard } from './guard/index.ts';
 import { openTeam, serversOf } from './models/load.ts';
@@ -18,10 +18,11 @@ import { createAdmission, type Admission } from './policy/admission.ts';
 import { createMask } from './privacy/index.ts';
 import { cascadeWith } from './recipes/cascade.ts';
 import { createKitchen, registry } from './recipes/index.ts';
+import { cannotRunNamed } from './recipes/named.ts';
 import { unmetNeeds, type Recipe } from './recipes/recipe.ts';
 import { routeWith, type RouteRouter } from './recipes/route.ts';
 import type { RewardFate } from './recipes/pilot/pilot.ts';
-import { embedModelId } from './policy/resolve-model.ts';
+import { embedModelId, ModelNames } from './policy/resolve-model.ts';
 import { Embedding, type EmbeddingAnswer, type EmbeddingRequest } from './embedding.ts';
 import { Steering } from './steering.ts';
 import { openStore } from './store/index.ts';
@@ -147,12 +148,20 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
       cook: createKitchen({ team, registry: recipes, config, meter, clock, random, battery: overrides.battery ?? batteryReader(clock), ...purse }),
       guardOutput: createOutputGuard(config.guard),
     };
+    requireRunnable(config, team, recipes);
     const embedding = new Embedding({ stages, team, meter, clock, ...purse });
     return new TandemRuntime({ config, team, recipes, store, admission, clock, random, stages, embedding, exporter, steering, onTrace: overrides.onTrace });
   } catch (error) {
     for (const opened of open.reverse()) await opened.close().catch(() => undefined); // why the start failed is what counts
     throw error;
   }
+}
+
+/** A default or an alias whose recipe the team cannot run would refuse every request. @throws {TandemError} config_invalid */
+function requireRunnable(config: Config, team: Team, recipes: ReadonlyMap<string, Recipe>): void {
+  const leads = new ModelNames(config, team.members.map(({ id }) => id), recipes.keys()).leads();
+  const [mistake] = cannotRunNamed(leads, recipes, team, config.recipes);
+  if (mistake !== undefined) fail('config_invalid', { message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, param: mistake.path });
 }
 
 /** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */

@@ -11,6 +11,7 @@ import { ModelNames } from '../policy/resolve-model.ts';
 import { cascadeWith } from '../recipes/cascade.ts';
 import { registry } from '../recipes/index.ts';
 import { defaultKnobs } from '../recipes/kitchen.ts';
+import { cannotRun, cannotRunNamed } from '../recipes/named.ts';
 import { unmetNeeds, type Recipe } from '../recipes/recipe.ts';
 import { routeWith } from '../recipes/route.ts';
 import { openCascades } from '../recipes/trained-cascades.ts';
@@ -34,7 +35,7 @@ export async function setupChecks({ config, baseDir, env, team }: Setup): Promis
   const routers = await opened('routers', config.routers, (one) => openRouters(one, baseDir));
   const cascades = await opened('cascades', config.cascades, (one) => openCascades(one, baseDir));
   const recipes = new Map<string, Recipe>([...registry, ['route', routeWith(routers.files) as Recipe], ['cascade', cascadeWith(cascades.files) as Recipe]]);
-  return [runnable(recipes, team), ...routers.findings, ...cascades.findings, ...knobFindings(config, recipes), ...nameFindings(config, recipes), ...keyFindings(config, env), ...threadFindings(config, env)];
+  return [runnable(recipes, team), ...routers.findings, ...cascades.findings, ...knobFindings(config, recipes), ...nameFindings(config, recipes), ...teamFindings(config, recipes, team), ...keyFindings(config, env), ...threadFindings(config, env)];
 }
 
 /**
@@ -97,6 +98,24 @@ function nameFindings(config: Config, recipes: ReadonlyMap<string, Recipe>): Fin
   const mistakes = new ModelNames(config, Object.keys(config.members), recipes.keys()).mistakes(config.gateway.keys);
   const remedy = '`tandem recipes` lists the recipes, `tandem models` the members.';
   return mistakes.map((mistake) => ({ check: 'recipes', state: 'wrong', message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, code: 'config_invalid', remedy, mistake }));
+}
+
+/** Recipes that are named and that the team cannot run. A member that could not be opened is at fault itself, so nothing is said then. */
+function teamFindings(config: Config, recipes: ReadonlyMap<string, Recipe>, team: Team): Finding[] {
+  const members = Object.keys(config.members);
+  if (members.some((id) => team.get(id) === undefined)) return [];
+  const refused = cannotRunNamed(new ModelNames(config, members, recipes.keys()).leads(), recipes, team, config.recipes);
+  // Knobs may be shared between teams, so those of a recipe that this one cannot run are no mistake.
+  const idle = Object.keys(config.recipes).flatMap((id) => {
+    const recipe = recipes.get(id);
+    const why = recipe === undefined ? undefined : cannotRun(recipe, team, config.recipes);
+    return why === undefined ? [] : [`recipes.${id}: "${id}" ${why}.`];
+  });
+  const remedy = '`tandem recipes` says what each recipe needs and which of them this team can run.';
+  return [
+    ...refused.map((mistake): Finding => ({ check: 'recipes', state: 'wrong', message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, code: 'config_invalid', remedy, mistake })),
+    ...idle.map((message): Finding => ({ check: 'recipes', state: 'note', message, remedy })),
+  ];
 }
 
 /** Keys that are equal; `environmentCheck` names those that are not there. */

@@ -37,6 +37,15 @@ export class ModelNames {
     ];
   }
 
+  /** Where the configuration names a model, the default and the aliases, and the id that answers there; those that lead to none are left out. */
+  leads(): { readonly path: string; readonly model: string }[] {
+    const named = [{ path: 'defaultModel', asked: this.#defaultModel }, ...Array.from(this.#aliases.keys(), (asked) => ({ path: `aliases.${asked}`, asked }))];
+    return named.flatMap(({ path, asked }) => {
+      const model = this.#find(asked);
+      return model === undefined ? [] : [{ path, model }];
+    });
+  }
+
   /** The id that answers. @param asked empty for the default @throws {TandemError} model_not_found */
   resolve(asked: string): string {
     const found = this.#find(asked === '' ? this.#defaultModel : asked);

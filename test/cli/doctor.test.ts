@@ -6,7 +6,9 @@ import { servingThreads } from '../../src/cli/serve/serving.ts';
 import { parseConfig, type ConfigInput } from '../../src/config.ts';
 import { TandemError } from '../../src/errors.ts';
 import { Team } from '../../src/models/team.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { createTandem } from '../../src/tandem.ts';
+import { fake } from '../recipes/fake-model.ts';
 import { call, folder } from './tandem.ts';
 
 const env = { A: 'one', B: 'one' };
@@ -36,6 +38,29 @@ test('each is named by its path, and nothing else is', async () => {
     if (input.aliases?.['b'] === undefined) assert.equal(second, undefined, JSON.stringify(input));
   }
   assert.deepEqual(await wrongOf(setupOf({ aliases: { vectors: 'tandem/embed', a: 'vectors' }, defaultModel: 'tandem/embed', recipes: { cascade: { threshold: 0.5 } } })), []);
+});
+
+test('a default or an alias whose recipe the team cannot run is refused with the recipes that would work; knobs of such a recipe are a note', async () => {
+  const members = { large: { engine: 'openai' as const, roles: ['large'], baseUrl: 'http://127.0.0.1:1/v1', model: 'm' } };
+  const named: readonly (readonly [ConfigInput, string])[] = [
+    [{ defaultModel: 'tandem/speculate' }, 'defaultModel'],
+    [{ aliases: { quick: 'fast', fast: 'tandem/speculate' } }, 'aliases.quick'],
+    [{ aliases: { fast: 'tandem/cascade' } }, 'aliases.fast'],
+  ];
+  const team = (): Team => new Team([fake({ id: 'large', roles: ['large'], answer: { text: '' }, abilities: { levels: ['L0'] } }, systemClock)]);
+  for (const [input, path] of named) {
+    const setup = { ...setupOf({ ...input, members }), team: team() };
+    await assert.rejects(createTandem({ ...input, members, store }, { env, team: team() }), (thrown) => TandemError.is(thrown) && thrown.code === 'config_invalid' && thrown.param === path && /recipe that this team can run \((?!none).*large/.test(thrown.message));
+    const [first = ''] = await wrongOf(setup);
+    assert.match(first, new RegExp(`^${path.replace('.', '\\.')}: expected .*auto.*, got "tandem/(speculate|cascade)", which needs 1 member`));
+    assert.deepEqual(await wrongOf({ ...setup, team: new Team([]) }), [], 'where a member could not be opened, that is what is wrong');
+  }
+  const shared = { recipes: { speculate: {} }, members };
+  await (await createTandem({ ...shared, store }, { env, team: team() })).close();
+  const notes = (await setupChecks({ ...setupOf(shared), team: team() })).filter(({ state }) => state === 'note').map(({ message }) => message);
+  assert.match(notes.join('\n'), /^recipes\.speculate: "speculate" needs 1 member[^\n]*$/);
+  const routed = (choose: string): Setup => ({ ...setupOf({ defaultModel: 'tandem/route', recipes: { route: { choose } }, members }), team: team() });
+  assert.deepEqual([(await wrongOf(routed('pair'))).length, (await wrongOf(routed('utility'))).length], [1, 0], 'the needs are those of the knobs that are set');
 });
 
 test('threads that cannot be had', async () => {
