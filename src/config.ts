@@ -225,7 +225,7 @@ const store = z
 
 const telemetry = z
   .strictObject({
-    otlpUrl: z.url({ protocol: /^https?$/ }).optional().describe('OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318/v1/traces. Default: the variable OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, else off.'),
+    otlpUrl: z.url({ protocol: /^https?$/ }).optional().describe('OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318/v1/traces. Default: the variable OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, else OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces, else off.'),
     serviceName: z.string().min(1).default('tandem').describe('service.name of the exported spans.'),
   })
   .describe('Where traces are sent.');

@@ -31,6 +31,7 @@ ${table(
   [
     ['`DATABASE_URL`', 'A `postgres://` address: records are kept there instead of in the file `store.path`.'],
     ['`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`', 'Where traces are sent when `telemetry.otlpUrl` is not set.'],
+    ['`OTEL_EXPORTER_OTLP_ENDPOINT`', 'The same, as a base: `/v1/traces` is added. Read when the one above is not set.'],
     ['`NO_COLOR`, `FORCE_COLOR`', 'Turn the colours of the command line off or on.'],
     ['any name', 'Whatever `apiKeyEnv` and `keyEnv` name.'],
   ],

@@ -58,6 +58,21 @@ test('without keys everybody is anonymous; the library is never asked for one', 
   assert.equal((await keyed.admit({ surface: 'library' })).caller.name, 'anonymous');
 });
 
+test('the trace notes what was asked for, and nothing of what is default', async () => {
+  const { admission, clock } = bench();
+  const noted = async (changes: Partial<Received>): Promise<Record<string, unknown>> => {
+    const trace = new Trace('t', clock, { surface: 'chat', requestedModel: '' });
+    const received: Received = { surface: 'chat', model: 'tandem/auto', prompt: { messages: [] }, sampling: {}, answers: 1, policy: {}, knobs: {}, explain: false, key: undefined, whole: true, ...changes };
+    await admission.admit(received, { trace, signal: new AbortController().signal }, trace.root);
+    const { model, objective, privacyClass, tokensMax, ...rest } = trace.finish('ok').spans[0]?.attributes ?? {};
+    return rest;
+  };
+  assert.deepEqual(await noted({}), {});
+  assert.deepEqual(await noted({ surface: 'embeddings', whole: false }), {});
+  assert.deepEqual(await noted({ whole: false, answers: 3, sampling: { seed: 0, topK: 40, format: { type: 'json' } } }), { stream: true, answers: 3, seed: 0, topK: 40, outputType: 'json' });
+  assert.deepEqual([await noted({ sampling: { format: { type: 'text' } } }), await noted({ sampling: { format: { type: 'grammar', gbnf: 'root ::= "x"' } } })], [{ outputType: 'text' }, {}]);
+});
+
 test('keys: from the environment or as SHA-256; mistakes are found when building', async () => {
   const digest = '2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683'; // of "key"
   assert.equal((await bench({ gateway: { keys: [{ name: 'a', sha256: digest }] } }).admit({ key: 'key' })).caller.name, 'a');

@@ -104,6 +104,7 @@ class Desk implements Admission {
     const policy = this.#policyOf(received.policy);
     const tokensMax = this.#length.settle(received, model);
     span.set({ model, objective: policy.objective, privacyClass: policy.privacyClass, tokensMax });
+    noteAsked(received, span);
     if (received.user !== undefined) span.set({ endUser: endUserMark(received.user) });
     const admitted: Admitted = { ...received, model, caller, policy, sampling: { ...received.sampling, tokensMax } };
     const account = settings === undefined ? undefined : this.#accounts.get(settings);
@@ -159,6 +160,16 @@ function mayUse({ models }: KeySettings, asked: string, resolved: string): boole
 }
 
 /** Tokens of a prompt, taken as one for four characters: only for the windows, which are corrected afterwards. */
+/** Notes what the request asks for beyond the defaults, for the trace; what is default writes nothing. */
+function noteAsked({ surface, whole, answers, sampling: { seed, topK, format } }: Received, span: Span): void {
+  if (whole !== true && surface !== 'embeddings') span.set({ stream: true });
+  if (answers !== 1) span.set({ answers });
+  if (seed !== undefined) span.set({ seed });
+  if (topK !== undefined) span.set({ topK });
+  // A grammar can describe any form, so it says nothing of the type.
+  if (format !== undefined && format.type !== 'grammar') span.set({ outputType: format.type === 'text' ? 'text' : 'json' });
+}
+
 function estimatedTokens({ messages, text }: Prompt): number {
   let characters = text?.length ?? 0;
   for (const { content } of messages) characters += content.length + 8;

@@ -30,12 +30,12 @@ interface OtlpBody {
   readonly resourceSpans: readonly { readonly resource: { readonly attributes: readonly { readonly key: string; readonly value: OtlpValue }[] }; readonly scopeSpans: readonly { readonly spans: readonly OtlpSpan[] }[] }[];
 }
 
-async function collector(status = 200): Promise<{ readonly server: Server; readonly url: string; readonly received: { readonly headers: IncomingHttpHeaders; readonly body: OtlpBody }[] }> {
-  const received: { readonly headers: IncomingHttpHeaders; readonly body: OtlpBody }[] = [];
+async function collector(status = 200): Promise<{ readonly server: Server; readonly url: string; readonly received: { readonly path: string | undefined; readonly headers: IncomingHttpHeaders; readonly body: OtlpBody }[] }> {
+  const received: { readonly path: string | undefined; readonly headers: IncomingHttpHeaders; readonly body: OtlpBody }[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
-      received.push({ headers: request.headers, body: JSON.parse(Buffer.concat(chunks).toString()) as OtlpBody });
+      received.push({ path: request.url, headers: request.headers, body: JSON.parse(Buffer.concat(chunks).toString()) as OtlpBody });
       response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
     });
   });
@@ -52,12 +52,13 @@ function traceWith(change: (trace: Trace) => void = () => undefined, id = '0af76
   trace.calledBy('alice');
   trace.share('large', 7);
   trace.hides({ email: 2 });
+  trace.root.child('admit', 'stage').set({ model: 'tandem/cascade', tokensMax: 64, stream: true, seed: 5, topK: 40, answers: 2, outputType: 'json' });
   const recipe = trace.root.child('cascade', 'recipe');
   const call = recipe.child('call large', 'call', { member: 'large', place: 'cloud', model: 'gpt-4.1-mini' });
   call.set({ engine: 'openai', retriesLeft: 1 });
   ms += 2;
   call.firstPart();
-  call.use({ promptTokens: 11, cachedPromptTokens: 3, completionTokens: 7, costUsd: 0.25, energyJ: 1.5, energySource: 'estimated', bytesUp: 100, bytesDown: 200 });
+  call.use({ promptTokens: 11, cachedPromptTokens: 3, completionTokens: 7, reasoningTokens: 4, costUsd: 0.25, energyJ: 1.5, energySource: 'estimated', bytesUp: 100, bytesDown: 200 });
   recipe.decide('cascade.accept', 'large', 'unsure', { mean: 0.5 });
   call.end('upstream_failed');
   change(trace);
@@ -76,8 +77,8 @@ test('a collector receives the tree with the names of the GenAI conventions', as
   server.close();
   assert.equal(received[0]?.headers['content-type'], 'application/json');
   assert.equal(attributesOf(received[0]?.body.resourceSpans[0]?.resource ?? { attributes: [] })['service.name'], 'my-tandem');
-  const [root, recipe, call] = spansOf(received);
-  assert.ok(root !== undefined && recipe !== undefined && call !== undefined);
+  const [root, admit, recipe, call] = spansOf(received);
+  assert.ok(root !== undefined && admit !== undefined && recipe !== undefined && call !== undefined);
   assert.deepEqual([root.name, recipe.name, call.name], ['chat tandem/cascade', 'cascade', 'chat gpt-4.1-mini']);
   assert.deepEqual([root.kind, recipe.kind, call.kind], [2, 1, 3], 'server, internal, client on the wire');
   for (const span of [root, recipe, call]) {
@@ -95,6 +96,12 @@ test('a collector receives the tree with the names of the GenAI conventions', as
   );
   const request = attributesOf(root);
   assert.deepEqual(['tandem.recipe', 'tandem.caller', 'tandem.share.large', 'tandem.hidden.email', 'gen_ai.request.model'].map((name) => request[name]), ['cascade', 'alice', 7, 2, 'tandem/cascade']);
+  assert.deepEqual(
+    ['max_tokens', 'stream', 'seed', 'top_k', 'choice.count'].map((name) => request[`gen_ai.request.${name}`]).concat(request['gen_ai.output.type'], request['gen_ai.usage.reasoning.output_tokens']),
+    [64, true, 5, 40, 2, 'json', 4],
+  );
+  assert.deepEqual([of['gen_ai.usage.reasoning.output_tokens'], of['gen_ai.response.time_to_first_chunk']], [4, 0.002]);
+  assert.deepEqual(attributesOf(admit), { 'tandem.model': 'tandem/cascade' }, 'nothing stands twice');
   assert.equal(recipe.events[0]?.name, 'decision cascade.accept');
   assert.deepEqual(attributesOf(recipe.events[0] ?? { attributes: [] }), { 'tandem.decision.chosen': 'large', 'tandem.decision.because': 'unsure', 'tandem.mean': 0.5 });
 });
@@ -110,10 +117,25 @@ test('a request that joins a caller\'s trace is filed there; one that the caller
   await exporter?.close();
   server.close();
   const spans = spansOf(received);
-  assert.equal(spans.length, 6);
-  assert.equal(new Set(spans.map(({ spanId }) => spanId)).size, 6, 'two requests in one trace have spans of their own');
+  assert.equal(spans.length, 8);
+  assert.equal(new Set(spans.map(({ spanId }) => spanId)).size, 8, 'two requests in one trace have spans of their own');
   for (const span of spans) assert.equal(span.traceId, parent.traceId);
   assert.deepEqual(spans.filter(({ kind }) => kind === 2).map(({ parentSpanId }) => parentSpanId), [parent.spanId, parent.spanId]);
+});
+
+test('the general endpoint is a base to which the path of traces is added; the endpoint of traces goes before it, and empty is not set', async () => {
+  const general = await collector();
+  const base = general.url.replace('/v1/traces', '');
+  const own = await collector();
+  for (const env of [{ OTEL_EXPORTER_OTLP_ENDPOINT: base }, { OTEL_EXPORTER_OTLP_ENDPOINT: `${base}/`, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: '' }, { OTEL_EXPORTER_OTLP_ENDPOINT: `${base}/tenant` }, { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: own.url }]) {
+    const exporter = createExporter({ serviceName: 'tandem' }, { env, gatherMs: 1 });
+    exporter?.send(traceWith());
+    await exporter?.close();
+  }
+  general.server.close();
+  own.server.close();
+  assert.deepEqual([general, own].map(({ received }) => received.map(({ path }) => path)), [['/v1/traces', '/v1/traces', '/tenant/v1/traces'], ['/v1/traces']]);
+  assert.equal(createExporter({ serviceName: 'tandem' }, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: '' } }), undefined);
 });
 
 test('nothing is set, nothing is sent', () => assert.equal(createExporter({ serviceName: 'tandem' }, { env: {} }), undefined));

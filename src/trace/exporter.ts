@@ -44,12 +44,20 @@ interface Sink {
 
 const tracesABatch = 200;
 
-/** Makes the exporter; undefined when neither `telemetry.otlpUrl` nor OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set. */
+/** Makes the exporter; undefined when neither `telemetry.otlpUrl` nor OTEL_EXPORTER_OTLP_TRACES_ENDPOINT nor OTEL_EXPORTER_OTLP_ENDPOINT is set. */
 export function createExporter(settings: Config['telemetry'], context: ExporterContext): Exporter | undefined {
-  const url = settings.otlpUrl ?? context.env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
-  if (url === undefined || url === '') return undefined;
+  const url = settings.otlpUrl ?? endpointOf(context.env);
+  if (url === undefined) return undefined;
   const { gatherMs = 1_000, queuedTracesMax = 2_000, timeoutMs = 10_000, servers = new Map() } = context;
   return new OtlpExporter(() => connect(url, settings.serviceName, timeoutMs), servers, gatherMs, queuedTracesMax);
+}
+
+/** The endpoint by the OTLP exporter specification: that of traces as it stands, else the general one, a base to which the path of traces is added. Empty is not set. */
+function endpointOf(env: ExporterContext['env']): string | undefined {
+  const own = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? '';
+  const base = env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? '';
+  if (own !== '') return own;
+  return base === '' ? undefined : `${base.replace(/\/$/, '')}/v1/traces`;
 }
 
 async function connect(url: string, serviceName: string, timeoutMs: number): Promise<Sink> {

@@ -1,7 +1,7 @@
 /**
  * A finished trace as OpenTelemetry spans, named by the GenAI semantic conventions (status: Development;
- * https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans, read 2026-11-20). What those have no name for stands
- * under `tandem.`. No text of requests or answers is in a trace, so none is exported.
+ * https://github.com/open-telemetry/semantic-conventions-genai, docs/gen-ai/gen-ai-spans.md, read 2026-11-30). What those
+ * have no name for stands under `tandem.`. What was asked for is noted by admission and named on the request's span. No text of requests or answers is in a trace, so none is exported.
  *
  * Knows the shapes of OpenTelemetry, but loads nothing of it; `exporter.ts` sends.
  */
@@ -22,6 +22,19 @@ const scope = { name: 'tandem' };
 
 /** `gen_ai.operation.name` by the surface that was asked. */
 const operations: Readonly<Record<string, string>> = { chat: 'chat', responses: 'chat', library: 'chat', completions: 'text_completion', embeddings: 'embeddings' };
+
+/** What admission notes of a request that the conventions have a name for. */
+const askedNames: ReadonlyMap<string, string> = new Map([
+  ['tokensMax', 'gen_ai.request.max_tokens'],
+  ['stream', 'gen_ai.request.stream'],
+  ['seed', 'gen_ai.request.seed'],
+  ['topK', 'gen_ai.request.top_k'],
+  ['answers', 'gen_ai.request.choice.count'],
+  ['outputType', 'gen_ai.output.type'],
+]);
+
+/** What a call notes that the conventions have a name for. */
+const callNames: ReadonlySet<string> = new Set(['finishReason']);
 
 /** Whether the trace is to be exported: not when it is a step of a caller's trace that the caller does not record. */
 export function isSampled(record: TraceRecord): boolean {
@@ -83,12 +96,17 @@ function modelOf({ model, member }: SpanRecord): string | undefined {
 
 function attributesOf(span: SpanRecord, record: TraceRecord, servers: ServerAddresses): Attributes {
   const attributes: Attributes = {};
-  for (const [key, value] of Object.entries(span.attributes)) if (key !== 'finishReason') attributes[`tandem.${snake(key)}`] = value;
+  const named = isAdmission(span) ? askedNames : callNames;
+  for (const [key, value] of Object.entries(span.attributes)) if (!named.has(key)) attributes[`tandem.${snake(key)}`] = value;
   if (span.parent === null) Object.assign(attributes, requestAttributes(record));
   if (span.kind === 'call') Object.assign(attributes, callAttributes(span, record, servers));
   if (span.usage !== undefined || span.parent === null) Object.assign(attributes, usageAttributes(span.usage ?? record.usage));
   if (span.error !== undefined) attributes['error.type'] = span.error;
   return attributes;
+}
+
+function isAdmission({ name, kind }: SpanRecord): boolean {
+  return kind === 'stage' && name === 'admit';
 }
 
 function requestAttributes(record: TraceRecord): Attributes {
@@ -102,6 +120,11 @@ function requestAttributes(record: TraceRecord): Attributes {
     'tandem.caller': record.caller,
     'tandem.outcome': record.outcome,
   };
+  for (const [key, value] of Object.entries(record.spans.find(isAdmission)?.attributes ?? {})) {
+    const name = askedNames.get(key);
+    // The conventions know a longest answer of text only, not of vectors.
+    if (name !== undefined && record.surface !== 'embeddings') attributes[name] = value;
+  }
   for (const [member, tokens] of Object.entries(record.shares)) attributes[`tandem.share.${member}`] = tokens;
   for (const [kind, count] of Object.entries(record.hidden)) attributes[`tandem.hidden.${kind}`] = count;
   return attributes;
@@ -119,7 +142,7 @@ function callAttributes(span: SpanRecord, record: TraceRecord, servers: ServerAd
     ...(server === undefined ? {} : { 'server.address': server.address, 'server.port': server.port }),
     ...(span.member === undefined ? {} : { 'tandem.member': span.member }),
     ...(span.place === undefined ? {} : { 'tandem.place': span.place }),
-    ...(span.firstPartMs === undefined ? {} : { 'tandem.first_part_ms': span.firstPartMs }),
+    ...(span.firstPartMs === undefined ? {} : { 'gen_ai.response.time_to_first_chunk': span.firstPartMs / 1000 }),
   };
 }
 
@@ -128,7 +151,7 @@ function usageAttributes(usage: TraceRecord['usage']): Attributes {
     'gen_ai.usage.input_tokens': usage.promptTokens,
     'gen_ai.usage.output_tokens': usage.completionTokens,
     'gen_ai.usage.cache_read.input_tokens': usage.cachedPromptTokens,
-    ...(usage.reasoningTokens === undefined ? {} : { 'tandem.reasoning_tokens': usage.reasoningTokens }),
+    ...(usage.reasoningTokens === undefined ? {} : { 'gen_ai.usage.reasoning.output_tokens': usage.reasoningTokens }),
     'tandem.cost_usd': usage.costUsd,
     'tandem.price_known': usage.priceKnown !== false,
     'tandem.energy_j': usage.energyJ,
