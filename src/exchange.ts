@@ -294,11 +294,6 @@ export function reached<S extends string, V extends object>(value: V): V & Reach
   return value as V & Reached<S>;
 }
 
-/** Whether a prompt may be read at a place, for members whose place is known only at run time. */
-export function promptFor<P extends Place>(place: P, veiled: Pick<Veiled, 'raw' | 'masked'>): PromptFor<P> {
-  return (place === 'cloud' ? veiled.masked : veiled.raw) as PromptFor<P>;
-}
-
 /** Which text of a prompt it is. `schema`: a text or number anywhere in a tool's JSON Schema, as `mapSchema` gives them. */
 export type TextField = 'content' | 'name' | 'arguments' | 'text' | 'prefix' | 'description' | 'schema';
 

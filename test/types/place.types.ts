@@ -2,14 +2,16 @@
  * What must not compile: raw text on its way to a cloud member. `npm run typecheck` compiles this file; each
  * `@ts-expect-error` fails the check when the line below it becomes valid.
  */
-import type { Admitted, Answered, Audited, MaskedText, Prompt, Received, Restored, Veiled } from '../../src/exchange.ts';
-import { promptFor, veilSampling } from '../../src/exchange.ts';
+import type { Admitted, Answered, Audited, MaskedText, Received, Restored, Veiled } from '../../src/exchange.ts';
+import { veilSampling } from '../../src/exchange.ts';
 import type { Call, Model } from '../../src/models/port.ts';
+import type { AnyMember } from '../../src/models/team.ts';
 import type { Stages } from '../../src/pipeline.ts';
 import type { Span } from '../../src/trace/trace.ts';
 
 declare const cloud: Model<'cloud'>;
 declare const device: Model<'device'>;
+declare const somewhere: AnyMember['model'];
 declare const edge: Model<'edge'>;
 declare const veiled: Veiled;
 declare const call: Call;
@@ -43,10 +45,19 @@ cloud.score?.({ prompt: veiled.masked, continuation: typed }, call);
 // text that arose later is masked with the request's own placeholders
 cloud.generate({ prompt: { ...veiled.masked, prefix: veiled.veil(typed) }, sampling: {} }, call);
 
-// a place that is known only at run time gets the view that it may read
-const forCloud: Prompt<MaskedText> = promptFor('cloud', veiled);
-// @ts-expect-error the view for a device is not masked
-const forDevice: Prompt<MaskedText> = promptFor('device', veiled);
+// a place that is known only at run time must be asked for, as `ask` and `askVectors` do, and gets the view that it may read
+// @ts-expect-error it may be in the cloud
+somewhere.generate({ prompt: veiled.raw, sampling: {} }, call);
+// @ts-expect-error for vectors, too
+somewhere.embed?.({ texts: veiled.raw.messages.map(({ content }) => content) }, call);
+if (somewhere.place === 'cloud') {
+  somewhere.generate({ prompt: veiled.masked, sampling: {} }, call);
+  // @ts-expect-error the raw prompt is not for the cloud
+  somewhere.generate({ prompt: veiled.raw, sampling: {} }, call);
+  somewhere.embed?.({ texts: veiled.masked.messages.map(({ content }) => content) }, call);
+  // @ts-expect-error nor are raw texts
+  somewhere.embed?.({ texts: veiled.raw.messages.map(({ content }) => content) }, call);
+} else somewhere.generate({ prompt: veiled.raw, sampling: {} }, call);
 // @ts-expect-error a plain string is not masked text
 const claimed: MaskedText = typed;
 
@@ -60,4 +71,4 @@ stages.guardOutput(answered, span);
 // @ts-expect-error an answer that the output guard has not seen cannot be sent
 const sent: Audited = restored;
 
-export { claimed, forCloud, forDevice, sent };
+export { claimed, sent };
