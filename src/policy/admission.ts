@@ -159,7 +159,6 @@ function mayUse({ models }: KeySettings, asked: string, resolved: string): boole
   return models === undefined || models.includes(resolved) || models.includes(asked);
 }
 
-/** Tokens of a prompt, taken as one for four characters: only for the windows, which are corrected afterwards. */
 /** Notes what the request asks for beyond the defaults, for the trace; what is default writes nothing. */
 function noteAsked({ surface, whole, answers, sampling: { seed, topK, format } }: Received, span: Span): void {
   if (whole !== true && surface !== 'embeddings') span.set({ stream: true });
@@ -170,6 +169,7 @@ function noteAsked({ surface, whole, answers, sampling: { seed, topK, format } }
   if (format !== undefined && format.type !== 'grammar') span.set({ outputType: format.type === 'text' ? 'text' : 'json' });
 }
 
+/** Tokens of a prompt, taken as one for four characters: only for the windows, which are corrected afterwards. */
 function estimatedTokens({ messages, text }: Prompt): number {
   let characters = text?.length ?? 0;
   for (const { content } of messages) characters += content.length + 8;
