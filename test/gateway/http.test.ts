@@ -13,6 +13,13 @@ const chat = (url: string, body: unknown, headers: Record<string, string> = {}):
 const hi = { messages: [{ role: 'user', content: 'hi' }] };
 const code = async (response: Response): Promise<string> => ((await response.json()) as { error: { code: string } }).error.code;
 
+/** What the events of the three surfaces have in common with each other, as far as their text goes. */
+interface StreamEvent {
+  readonly type?: string;
+  readonly delta?: unknown;
+  readonly choices?: readonly { readonly text?: string; readonly delta?: { readonly content?: string } }[];
+}
+
 async function raw(url: string, bytes: string | Buffer, keepOpen = false): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   let got = '';
@@ -214,6 +221,31 @@ test('a reader that is too slow holds the answer back instead of filling memory'
     while (runtime.store.records.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
     assert.equal(runtime.store.records[0]?.outcome, 'cancelled');
   });
+});
+
+test('streams keep every character, in whatever turn of the event loop it leaves', async () => {
+  const pieces = ['plain, ', 'é and ÿ, ', '東京 ', '😀', ' plain again, ', '東京 😀 é', ', the end'];
+  // Each piece leaves in a write of its own, or all of them with the end of the reply.
+  for (const apart of [true, false]) {
+    const runtime = fakeRuntime(async function* () {
+      for (const part of text(...pieces)) {
+        yield part;
+        if (apart) await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      }
+    });
+    await withGateway(runtime, async (url) => {
+      for (const [path, ask, deltaOf] of [
+        ['chat/completions', hi, (event) => event.choices?.[0]?.delta?.content],
+        ['completions', { prompt: 'hi' }, (event) => event.choices?.[0]?.text],
+        ['responses', { input: 'hi' }, (event) => (event.type === 'response.output_text.delta' ? event.delta : undefined)],
+      ] as readonly [string, object, (event: StreamEvent) => unknown][]) {
+        const reply = await fetch(`${url}/v1/${path}`, { method: 'POST', headers: json, body: JSON.stringify({ ...ask, stream: true }) });
+        const bytes = Buffer.from(await reply.arrayBuffer());
+        const events = bytes.toString().split('\n').filter((line) => line.startsWith('data: {')).map((line) => JSON.parse(line.slice(6)) as StreamEvent);
+        assert.equal(events.map((event) => deltaOf(event) ?? '').join(''), pieces.join(''), `${path}, ${apart ? 'piece by piece' : 'at once'}`);
+      }
+    });
+  }
 });
 
 test('stopping finishes streams that end in time, and takes no new work', async () => {
