@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,4 +53,23 @@ test('kill -9 loses at most the last 100 ms and leaves a whole store', { timeout
   }
   t.diagnostic(`oldest lost trace, ms before the kill: ${lostMs.join(', ')}`);
   assert.ok(lostMs.some((ms) => ms <= 100), `lost more than the last 100 ms each time: ${lostMs.join(', ')}`);
+});
+
+test('a single trace, with no other behind it, is in the file soon, and survives kill -9', { timeout: 60_000 }, async () => {
+  const path = join(folder, 'one.sqlite');
+  const child = spawn(process.execPath, [fileURLToPath(new URL('kill-child.ts', import.meta.url)), path, 'one'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(child, 'close');
+  await once(child.stdout, 'data');
+  const count = (): unknown => {
+    const file = new DatabaseSync(path, { readOnly: true });
+    const found = file.prepare('SELECT COUNT(*) AS n FROM traces').get()?.['n'];
+    file.close();
+    return found;
+  };
+  // 100 ms are promised; a machine whose cores are all busy may take some time more.
+  const deadlineMs = performance.now() + 3_000;
+  while (count() !== 1 && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, 10));
+  child.kill('SIGKILL');
+  await closed;
+  assert.equal(count(), 1);
 });

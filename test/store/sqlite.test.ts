@@ -109,6 +109,44 @@ test('a batch that could not be written waits and is written later', async () =>
   assert.equal(queue.dropped, 3);
 });
 
+test('a trace that comes alone is handed over after flushMs, and so is the next one; after a failure it is retryMs', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const written: number[][] = [];
+  let writing: Promise<void> = Promise.resolve();
+  const queue = new TraceQueue({
+    flushMs: 50, tracesMax: 10, retryMs: 1_000,
+    write: (batch: readonly TraceRecord[]) => {
+      written.push(batch.map(({ startedAtMs }) => startedAtMs - nowMs));
+      return writing;
+    },
+  });
+  const afterMs = async (ms: number, expected: readonly number[]): Promise<void> => {
+    const before = written.length;
+    t.mock.timers.tick(ms - 1);
+    assert.equal(written.length, before, `not before ${ms} ms`);
+    t.mock.timers.tick(1);
+    assert.deepEqual(written.slice(before), [expected]);
+    await turn();
+  };
+  queue.push(sampleTrace(1));
+  await afterMs(50, [1]);
+  let done = (): void => undefined;
+  writing = new Promise((resolve) => (done = resolve));
+  queue.push(sampleTrace(2));
+  queue.push(sampleTrace(3));
+  await afterMs(50, [2, 3]);
+  queue.push(sampleTrace(4));
+  done();
+  await turn();
+  writing = Promise.reject(new Error('disk full'));
+  await afterMs(50, [4]);
+  writing = Promise.resolve();
+  await afterMs(1_000, [4]);
+  await queue.close();
+  assert.equal(queue.dropped, 0);
+});
+
 test('opening says nothing on stderr, and an open store does not keep a finished program alive', () => {
   const entry = fileURLToPath(new URL('../../src/store/index.ts', import.meta.url));
   const program = `
