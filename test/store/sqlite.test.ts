@@ -9,6 +9,7 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openStore } from '../../src/store/index.ts';
 import type { TraceRecord } from '../../src/trace/trace.ts';
+import { openSqlite } from '../../src/store/sqlite.ts';
 import { TraceQueue } from '../../src/store/queue.ts';
 import { clockAt, nowMs, sampleTrace, settings, storeContract } from './contract.ts';
 
@@ -156,4 +157,17 @@ test('opening says nothing on stderr, and an open store does not keep a finished
     console.log('open');`;
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8', timeout: 20_000 });
   assert.deepEqual({ stdout, stderr, status }, { stdout: 'open\n', stderr: '', status: 0 });
+});
+
+test('what a failed write began is undone, and the next write succeeds', async () => {
+  const driver = await openSqlite({ path: ':memory:', baseDir: folder, nowMs });
+  await driver.change({ sql: 'CREATE TABLE numbers (n INTEGER PRIMARY KEY)', values: [] });
+  const insert = 'INSERT INTO numbers VALUES (?)';
+  const all = async (): Promise<unknown[]> => (await driver.read({ sql: 'SELECT n FROM numbers ORDER BY n', values: [] })).map((row) => row['n']);
+  await driver.insert(insert, [[1], [2]]);
+  await assert.rejects(driver.insert(insert, [[3], [1], [4]]), { code: 'store_failed' });
+  assert.deepEqual(await all(), [1, 2], 'nothing of a failed write stays');
+  await driver.insert(insert, [[4], [5]]);
+  assert.deepEqual(await all(), [1, 2, 4, 5]);
+  await driver.close();
 });
