@@ -294,6 +294,45 @@ test('stopping lets finished replies leave, however slowly they are read, for sh
   assert.ok(unread.bytes < size && unread.tookMs >= 290, `${unread.bytes} bytes, stopped after ${unread.tookMs} ms`);
 });
 
+test('while stopping, further requests on connections that are open are refused, and the running answer is finished', async () => {
+  let release: (() => void) | undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const runtime = fakeRuntime(async function* () {
+    yield* text('first').slice(0, 1);
+    if (runtime.asked.length === 1) await held;
+    yield* text('last').slice(1);
+  }, { gateway: { shutdownTimeoutMs: 10_000 } });
+  await withGateway(runtime, async (url, gateway) => {
+    const body = JSON.stringify({ ...hi, stream: true });
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`;
+    const open = async (first: string): Promise<{ readonly socket: Socket; readonly closed: Promise<unknown>; got: string }> => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      const connection = { socket, closed: once(socket, 'close'), got: '' };
+      socket.on('data', (chunk) => (connection.got += chunk.toString()));
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      socket.write(first);
+      return connection;
+    };
+    // One whose request began before the stop and is complete after it, and one that sends a second request while the first is answered.
+    const late = await open(head);
+    const busy = await open(`${head}\r\n${body}`);
+    while (!busy.got.includes('first')) await once(busy.socket, 'data');
+    const closing = gateway.close();
+    late.socket.write(`\r\n${body}`);
+    await late.closed;
+    assert.match(late.got, /^HTTP\/1\.1 503 [\s\S]*connection: close[\s\S]*"code":"shutting_down"/i);
+    const asked = once(gateway.server, 'request');
+    busy.socket.write(`${head}\r\n${body}`);
+    await asked;
+    release?.();
+    await closing;
+    await busy.closed;
+    assert.match(busy.got, /^HTTP\/1\.1 200 [\s\S]*first[\s\S]*data: \[DONE\]/);
+    assert.equal(runtime.asked.length, 1, 'nothing new was begun');
+  });
+});
+
 test('stopping aborts what takes too long, and says so in the stream', async () => {
   const runtime = fakeRuntime(async function* (_received, signal) {
     yield* text('a').slice(0, 1) as Part[];
