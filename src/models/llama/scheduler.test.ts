@@ -13,14 +13,17 @@ interface Bench {
   readonly fake: FakeContext;
   readonly store: SequenceStore;
   readonly scheduler: Scheduler;
+  /** The adapter of each batch. */
+  readonly adapters: string[];
 }
 
 function bench({ watch = quiet, now = () => 0, tokensMax = 512, rollsBack = true }: { readonly watch?: Watch; readonly now?: () => number; readonly tokensMax?: number; readonly rollsBack?: boolean } = {}): Bench {
   const fake = new FakeContext('apart');
   const store = new SequenceStore(fake.context, 8, tokensMax, rollsBack);
   const scheduler = new Scheduler(watch, now);
-  scheduler.addLane({ context: fake.context, store, rollsBack, useAdapter: () => undefined });
-  return { fake, store, scheduler };
+  const adapters: string[] = [];
+  scheduler.addLane({ context: fake.context, store, rollsBack, useAdapter: (name) => void adapters.push(name) });
+  return { fake, store, scheduler, adapters };
 }
 
 /** A task that yields what a function gives, with the laws of the step before. */
@@ -33,9 +36,9 @@ class FakeTask implements Task {
   resumed = 0;
   readonly #more: (laws: readonly Laws[]) => readonly Step[];
 
-  constructor(store: SequenceStore, run: number, more: (task: FakeTask, laws: readonly Laws[]) => readonly Step[]) {
+  constructor(store: SequenceStore, run: number, more: (task: FakeTask, laws: readonly Laws[]) => readonly Step[], adapter = '') {
     this.run = run;
-    this.sequence = store.open('model', '');
+    this.sequence = store.open('model', adapter);
     this.#more = (laws) => more(this, laws);
   }
 
@@ -51,12 +54,12 @@ class FakeTask implements Task {
 }
 
 /** A task whose one step writes on by itself: each token is the one before plus one, `count` in all. */
-function writer({ store, scheduler }: Bench, run: number, prompt: readonly number[], count: number): FakeTask & { readonly written: number[] } {
+function writer({ store, scheduler }: Bench, run: number, prompt: readonly number[], count: number, adapter = ''): FakeTask & { readonly written: number[] } {
   const written: number[] = [];
   const task = new FakeTask(store, run, (_, laws) => {
     assert.deepEqual(laws.map((of) => of.at(0)[0]), [(written.at(-1) as number)], 'the law after the last token that was read');
     return [];
-  });
+  }, adapter);
   const next = (law: Float32Array): number | undefined => {
     written.push(law[0] as number);
     return written.length < count ? (law[0] as number) : undefined;
@@ -153,6 +156,20 @@ test('what `next` throws, a token outside the vocabulary and a full context end 
       assert.deepEqual(other?.written, beside ? upFrom(501, 30) : undefined);
     }
   }
+});
+
+test('requests under different adapters take turns, batch by batch, however much one of them writes', () => {
+  const stand = bench();
+  const { scheduler, adapters } = stand;
+  const long = writer(stand, 1, [5], 100, 'one');
+  const beside = writer(stand, 2, [200], 100, 'one');
+  const other = writer(stand, 3, [400], 10, 'two');
+  const plain = writer(stand, 4, [600], 10);
+  for (let n = 0; n < 45; n++) scheduler.advance(1e9);
+  assert.deepEqual([other.written, plain.written], [upFrom(401, 10), upFrom(601, 10)], 'about a quarter of the turns each');
+  assert.deepEqual(new Set(adapters.slice(0, 4)), new Set(['one', 'two', '']));
+  while (scheduler.busy) scheduler.advance(1e9);
+  assert.deepEqual([long.written, beside.written], [upFrom(6, 100), upFrom(201, 100)]);
 });
 
 test('a batch that was not computed: memory is cut back, and the step is tried again or ends', () => {
