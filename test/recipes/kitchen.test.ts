@@ -206,6 +206,24 @@ test('calls at the same time cannot overspend together', async () => {
   assert.ok(served.trace.usage.costUsd <= 8);
 });
 
+test('when one of several calls at the same time fails, the others are stopped', async () => {
+  const clock = virtualClock();
+  const hanging = { text: 'a b', hangAfter: 1 };
+  const large = fake({ id: 'large', answer: (_, n) => (n === 1 ? { firstMs: 20, fail: { code: 'upstream_failed' } } : hanging) }, clock);
+  const small = fake({ id: 'small', answer: { text: 'free' } }, clock);
+  const over: boolean[] = [];
+  const recipes = custom(async function* (prompt, context) {
+    await assert.rejects(askMany(context, large, prompt, [1, 2, 3]), { code: 'upstream_failed', member: 'large' });
+    // The run goes on, so it is not its end that stops them.
+    await context.clock.sleep(5);
+    over.push(...large.asked.map((each) => each.over));
+    yield* ask(context, small, prompt);
+  });
+  const served = await serveOne([large, small], { model: 'tandem/custom', recipes }, clock);
+  assert.equal(served.text, 'free');
+  assert.deepEqual(over, [true, true, true]);
+});
+
 test('a member outside the team cannot be asked, whatever the recipe holds', async () => {
   const clock = virtualClock();
   const cloud = fake({ id: 'cloud', place: 'cloud', answer: { text: 'leak' } }, clock);
