@@ -1,15 +1,30 @@
 /** The whole way of a request with private values: a cloud server never sees them, the caller gets them back, the trace counts them. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import test from 'node:test';
+import test, { type TestContext } from 'node:test';
 import type { Received } from '../../src/exchange.ts';
-import { createTandem } from '../../src/tandem.ts';
+import { createTandem, type Runtime } from '../../src/tandem.ts';
+
+/** A server for the length of a test; gives its URL. */
+async function serverFor(t: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => void server.close().closeAllConnections());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+}
+
+/** A runtime over a server, for the length of a test. */
+async function tandemFor(t: TestContext, baseUrl: string, place: 'cloud' | 'edge'): Promise<Runtime> {
+  const tandem = await createTandem({ members: { large: { engine: 'openai', baseUrl, model: 'echo', place, roles: ['large'] } }, store: { path: ':memory:' } }, { env: {} });
+  t.after(() => tandem.close());
+  return tandem;
+}
 
 /** Answers each chat with the last message, streamed in pieces of three characters. */
-async function echoServer(): Promise<{ readonly url: string; readonly bodies: string[]; close(): void }> {
+async function echoServer(t: TestContext): Promise<{ readonly url: string; readonly bodies: string[] }> {
   const bodies: string[] = [];
-  const server = createServer((request, response) => {
+  const url = await serverFor(t, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
       const body = Buffer.concat(chunks).toString();
@@ -28,8 +43,7 @@ async function echoServer(): Promise<{ readonly url: string; readonly bodies: st
       response.end('data: [DONE]\n\n');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, bodies, close: () => void server.close() };
+  return { url, bodies };
 }
 
 const ask = (content: string, privacyClass?: 'open'): Received => ({
@@ -37,9 +51,9 @@ const ask = (content: string, privacyClass?: 'open'): Received => ({
 });
 
 for (const place of ['cloud', 'edge'] as const) {
-  test(`a ${place} member ${place === 'cloud' ? 'sees placeholders only' : 'sees the text itself'}; the caller sees the text itself`, async () => {
-    const server = await echoServer();
-    const tandem = await createTandem({ members: { large: { engine: 'openai', baseUrl: server.url, model: 'echo', place, roles: ['large'] } }, store: { path: ':memory:' } }, { env: {} });
+  test(`a ${place} member ${place === 'cloud' ? 'sees placeholders only' : 'sees the text itself'}; the caller sees the text itself`, async (t) => {
+    const server = await echoServer(t);
+    const tandem = await tandemFor(t, server.url, place);
     const { trace, parts } = await tandem.handle(ask('I am ann@x.de,\u0000 card 4111 1111 1111 1111.'), new AbortController().signal);
     let text = '';
     for await (const part of parts) if (part.type === 'text') text += part.delta;
@@ -56,14 +70,12 @@ for (const place of ['cloud', 'edge'] as const) {
     assert.equal(record?.outcome, 'ok');
     assert.equal(record?.usage.priceKnown, place === 'cloud' ? false : undefined);
     assert.doesNotMatch(JSON.stringify(record), /ann@x|4111/, 'no text in the trace');
-    await tandem.close();
-    server.close();
   });
 }
 
-test('stop texts and the texts of a schema reach a cloud server masked', async () => {
-  const server = await echoServer();
-  const tandem = await createTandem({ members: { large: { engine: 'openai', baseUrl: server.url, model: 'echo', place: 'cloud', roles: ['large'] } }, store: { path: ':memory:' } }, { env: {} });
+test('stop texts and the texts of a schema reach a cloud server masked', async (t) => {
+  const server = await echoServer(t);
+  const tandem = await tandemFor(t, server.url, 'cloud');
   const schema = { type: 'object', properties: { to: { enum: ['ann@x.de', 'bob@x.de'] } } };
   const received: Received = { ...ask('Write to ann@x.de.'), sampling: { tokensMax: 50, stop: ['bob@x.de'], format: { type: 'json-schema', name: 'letter', schema, strict: true } } };
   const { parts } = await tandem.handle(received, new AbortController().signal);
@@ -72,13 +84,11 @@ test('stop texts and the texts of a schema reach a cloud server masked', async (
   const [first, second] = response_format.json_schema.schema.properties.to.enum;
   assert.deepEqual([first, second, stop[0]], ['<EMAIL_1>', '<EMAIL_2>', '<EMAIL_2>']);
   assert.doesNotMatch(server.bodies[0] ?? '', /@x\.de/);
-  await tandem.close();
-  server.close();
 });
 
-test('a refusal of a cloud server gets its values back and stays a refusal', async () => {
+test('a refusal of a cloud server gets its values back and stays a refusal', async (t) => {
   const bodies: string[] = [];
-  const server = createServer((request, response) => {
+  const url = await serverFor(t, (request, response) => {
     request.on('data', (chunk: Buffer) => bodies.push(chunk.toString())).on('end', () => {
       response.setHeader('content-type', 'text/event-stream');
       const send = (delta: object, finish_reason: string | null = null): void => void response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`);
@@ -88,12 +98,9 @@ test('a refusal of a cloud server gets its values back and stays a refusal', asy
       response.end('data: [DONE]\n\n');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const tandem = await createTandem({ members: { large: { engine: 'openai', baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, model: 'm', place: 'cloud', roles: ['large'] } }, store: { path: ':memory:' } }, { env: {} });
+  const tandem = await tandemFor(t, url, 'cloud');
   const { parts } = await tandem.handle(ask('Write to ann@x.de.'), new AbortController().signal);
   const said = { content: '', refusal: '' };
   for await (const part of parts) if (part.type === 'text') said[part.refusal === true ? 'refusal' : 'content'] += part.delta;
   assert.deepEqual(said, { content: 'Well, <EMA', refusal: 'I will not write to ann@x.de.' });
-  await tandem.close();
-  server.close();
 });
