@@ -1,8 +1,9 @@
 /**
- * Every error that a caller can cause, by code: the reply's status, shape and `param`. Codes that the gateway can never
- * cause by itself are listed with where they are tested.
+ * What callers do wrong in a body, by code: the reply's status, shape and `param`. Every other code is listed (`elsewhere`) with the test in
+ * which a real cause produces it.
  */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import test from 'node:test';
 import { catalogue, TandemError, type ErrorCode } from '../../src/errors.ts';
 import type { Part } from '../../src/exchange.ts';
@@ -156,6 +157,48 @@ const rows: readonly Row[] = [
   embedding({ dimensions: 0 }, 'parameter_invalid', 'dimensions'),
   embedding({ model: 'nobody' }, 'model_not_found', 'model'),
 ];
+
+/** Codes that no body causes, by the test file in which a real cause produces them. */
+const elsewhere: Readonly<Record<string, readonly ErrorCode[]>> = {
+  'test/gateway/http.test.ts': ['body_malformed', 'body_too_large', 'headers_too_large', 'request_malformed', 'media_type_unsupported', 'route_not_found', 'method_not_allowed', 'trace_not_found', 'key_missing', 'key_invalid', 'host_refused', 'overloaded', 'shutting_down', 'request_timeout', 'cancelled'],
+  'src/policy/admission.test.ts': ['key_forbidden', 'rate_limited'],
+  'test/recipes/kitchen.test.ts': ['knob_invalid', 'ability_missing', 'internal'],
+  'test/recipes/cascade.test.ts': ['recipe_unavailable'],
+  'src/guard/guard.test.ts': ['input_refused', 'output_refused'],
+  'test/money/limits.test.ts': ['budget_exhausted', 'cost_unknown'],
+  'test/gateway/stalled.test.ts': ['deadline_exceeded'],
+  'test/faults/upstream.test.ts': ['upstream_unreachable', 'upstream_timeout', 'upstream_refused', 'upstream_auth', 'upstream_rate_limited', 'upstream_failed', 'upstream_malformed', 'upstream_truncated'],
+  'src/decoding/json-schema.test.ts': ['schema_unsupported'],
+  'test/engine/llama.test.ts': ['model_file_missing', 'model_file_invalid', 'model_unsupported', 'engine_failed', 'engine_out_of_memory'],
+  'src/models/llama/platform.test.ts': ['engine_unavailable'],
+  'src/models/recorded/recorded.test.ts': ['recording_missing'],
+  'src/config-file.test.ts': ['config_invalid', 'config_missing'],
+  'test/cli/commands.test.ts': ['address_in_use'],
+  'src/models/pull/pull.test.ts': ['usage', 'download_failed', 'download_corrupt'],
+  'test/bench/rows.test.ts': ['bench_data_invalid'],
+  'test/cascades/stages.test.ts': ['router_file_invalid'],
+  'test/train/job.test.ts': ['job_invalid'],
+  'test/train/command.test.ts': ['trainer_missing', 'training_failed'],
+  'test/store/sqlite.test.ts': ['store_failed', 'dependency_missing'],
+};
+/** Thrown by recipes only where the answers at hand contradict what `ask` promises; no member can cause it. */
+const uncaused: readonly ErrorCode[] = ['answer_unusable'];
+
+test('every code of the catalogue is produced by a real cause, in the rows here or in the test that is listed', () => {
+  const places = new Map<ErrorCode, string>(rows.map(([, , code]) => [code, 'here']));
+  for (const [file, codes] of Object.entries(elsewhere)) {
+    const path = new URL(`../../${file}`, import.meta.url);
+    assert.ok(existsSync(path), `${file} does not exist`);
+    const source = readFileSync(path, 'utf8');
+    for (const code of codes) {
+      assert.match(source, new RegExp(`\\b${code}\\b`), `${file} does not name ${code}`);
+      assert.ok(!places.has(code), `${code} is listed twice`);
+      places.set(code, file);
+    }
+  }
+  const missing = (Object.keys(catalogue) as ErrorCode[]).filter((code) => !places.has(code));
+  assert.deepEqual(missing, uncaused);
+});
 
 interface ErrorBody {
   readonly error: { readonly code: ErrorCode; readonly param: string | null; readonly type: string; readonly message: string; readonly remedy: string };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -170,4 +171,18 @@ test('what a failed write began is undone, and the next write succeeds', async (
   await driver.insert(insert, [[4], [5]]);
   assert.deepEqual(await all(), [1, 2, 4, 5]);
   await driver.close();
+});
+
+test('Postgres without the package pg: dependency_missing, and how to install it', async () => {
+  const absent = registerHooks({
+    resolve: (specifier, context, next) => {
+      if (specifier === 'pg') throw Object.assign(new Error("Cannot find package 'pg'"), { code: 'ERR_MODULE_NOT_FOUND' });
+      return next(specifier, context);
+    },
+  });
+  try {
+    await assert.rejects(openStore(settings('unused'), { ...context, env: { DATABASE_URL: 'postgres://user:hunter2@127.0.0.1:1/none' } }), { code: 'dependency_missing', message: /npm install pg/ });
+  } finally {
+    absent.deregister();
+  }
 });
