@@ -1,10 +1,14 @@
-/** The gateway over the real runtime with the bundled pair, through the official `openai` client. */
+/** The gateway over the real runtime with the bundled pair, through the official `openai` client and the AI SDK. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { generateText, streamText, tool, type LanguageModel } from 'ai';
 import OpenAI from 'openai';
+import { z } from 'zod';
+import { createTandem as tandemProvider } from '../../src/ai-sdk/provider.ts';
 import { createGateway } from '../../src/gateway/index.ts';
 import { createTandem, type Runtime } from '../../src/tandem.ts';
 
@@ -77,6 +81,36 @@ test('the bundled pair behind every endpoint', { skip, timeout: 60_000 }, async 
       const schema = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'], additionalProperties: false };
       const { choices } = await openai.chat.completions.create({ model: 'small', messages, max_completion_tokens: 60, temperature: 0, response_format: { type: 'json_schema', json_schema: { name: 'verdict', schema, strict: true } } });
       if (choices[0]?.finish_reason === 'stop') assert.equal(typeof (JSON.parse(choices[0].message.content ?? '') as { ok: unknown }).ok, 'boolean');
+    });
+    await t.test('a tool that must be called is called, with arguments of its schema, streamed or not', async () => {
+      const parameters = { type: 'object', properties: { unit: { enum: ['celsius', 'kelvin'] } }, required: ['unit'], additionalProperties: false };
+      const ask = { model: 'small', messages, max_completion_tokens: 100, temperature: 0, tools: [{ type: 'function' as const, function: { name: 'weather', description: 'The weather.', parameters, strict: true } }], tool_choice: 'required' as const };
+      const { choices } = await openai.chat.completions.create(ask);
+      const [call] = choices[0]?.message.tool_calls ?? [];
+      assert.ok(call?.type === 'function' && call.function.name === 'weather' && call.id !== '');
+      assert.equal(choices[0]?.finish_reason, 'tool_calls');
+      assert.ok(['celsius', 'kelvin'].includes((JSON.parse(call.function.arguments) as { unit: string }).unit), call.function.arguments);
+      const streamed = await openai.chat.completions.stream(ask).finalChatCompletion();
+      assert.deepEqual(streamed.choices[0]?.message.tool_calls?.map((each) => each.type === 'function' && [each.function.name, each.function.arguments]), [['weather', call.function.arguments]]);
+      const after = await openai.chat.completions.create({ ...ask, tool_choice: 'none', max_completion_tokens: 8, messages: [...messages, choices[0].message, { role: 'tool', tool_call_id: call.id, content: '21 degrees' }] });
+      assert.deepEqual([typeof after.choices[0]?.message.content, after.choices[0]?.message.tool_calls], ['string', undefined]);
+    });
+    await t.test('the AI SDK, with a provider of its own and with Tandem\'s', async () => {
+      const own = tandemProvider({ baseURL: `${url}/v1` });
+      const providers: readonly (readonly [string, (id: string) => LanguageModel])[] = [['compatible', createOpenAICompatible({ name: 'tandem', baseURL: `${url}/v1`, includeUsage: true })], ['tandem', own]];
+      const expected = (await openai.chat.completions.create({ model: 'small', messages, max_completion_tokens: 12, temperature: 0 })).choices[0]?.message.content;
+      for (const [name, provider] of providers) {
+        const ask = { model: provider('small'), prompt: 'Say hello.', temperature: 0, maxOutputTokens: 12, maxRetries: 0 };
+        const { text, usage } = await generateText(ask);
+        assert.equal(text, expected, name);
+        assert.ok((usage.outputTokens ?? 0) > 0 && (usage.outputTokens ?? 0) <= 12, name);
+        assert.equal(await streamText(ask).text, expected, `${name}, streamed`);
+        const weather = tool({ description: 'The weather.', inputSchema: z.object({ unit: z.enum(['celsius', 'kelvin']) }), execute: async () => '21 degrees' });
+        const { toolCalls } = await generateText({ ...ask, maxOutputTokens: 100, tools: { weather }, toolChoice: 'required' });
+        assert.deepEqual(toolCalls.map(({ toolName }) => toolName), ['weather'], name);
+        assert.ok(['celsius', 'kelvin'].includes((toolCalls[0]?.input as { unit: string }).unit), name);
+      }
+      await own.close();
     });
     await t.test('every recipe that this team can run answers', async () => {
       for (const { id, kind } of runtime.models()) {
