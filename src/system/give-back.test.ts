@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Quiet } from './give-back.ts';
 
-/** Looks at a process second by second. @param used processor milliseconds of each second @returns the seconds in which to give back */
+/** Looks at a process second by second (the length of a look is the caller's). @param used processor milliseconds of each second @returns the seconds in which to give back */
 function given(used: readonly number[], started = 700): number[] {
   const quiet = new Quiet(started);
   let usedMs = started;
@@ -16,7 +16,7 @@ const quiet = (seconds: number): number[] => new Array<number>(seconds).fill(5);
 test('memory is given back after a quiet minute that follows enough work, and once', () => {
   assert.deepEqual(given([900, 900, 900, ...quiet(180)]), [62]);
   assert.deepEqual(given([900, 900, 900, ...quiet(59), 900, ...quiet(59)]), [], 'a pause is not the end of work');
-  assert.deepEqual(given([900, 900, 60, 900, ...quiet(60)]), [63], 'a second with some work is not quiet');
+  assert.deepEqual(given([900, 900, 120, 900, ...quiet(60)]), [63], 'a second with some work is not quiet');
   assert.deepEqual(given([1_500, ...quiet(65), 900, ...quiet(65)]), [126], 'work adds up over quiet seconds');
   assert.deepEqual(given(quiet(240)), [], 'what the start used does not count');
   assert.deepEqual(given([2_000, ...quiet(62), 2_000, ...quiet(62)]), [60, 123]);

@@ -12,11 +12,11 @@
 import { collect } from './memory.ts';
 import { trimNativeHeap } from './native-heap.ts';
 
-/** How often is looked whether there is little to do. Milliseconds. */
-const lookMs = 1_000;
+/** How often is looked whether there is little to do. Milliseconds. Long enough for what an idle gateway does every few seconds to be little of it, also where a timer costs milliseconds. */
+const lookMs = 5_000;
 
 /** There is little to do while the process uses less than this share of one processor. */
-const quietShare = 0.05;
+const quietShare = 0.1;
 
 /** How long there must be little to do. Milliseconds. */
 const quietMs = 60_000;
