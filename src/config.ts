@@ -270,6 +270,11 @@ export function defineConfig(config: ConfigInput): ConfigInput {
   return config;
 }
 
+/** Whether a host is this machine by its own name or number, an IPv6 one without brackets. */
+export function isLoopback(host: string): boolean {
+  return /^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(host);
+}
+
 /** Whether an address says where something is and nothing more: what else it might hold is not sent, and is often a secret. True for what is none. */
 export function isPlainAddress(address: string): boolean {
   if (!URL.canParse(address)) return true;
@@ -316,8 +321,7 @@ export function parseConfig(input: unknown): Config {
 
 function rules(config: Config): ConfigMistake[] {
   const mistakes: ConfigMistake[] = [];
-  const loopback = /^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(config.gateway.host);
-  if (!loopback && config.gateway.keys.length === 0) {
+  if (!isLoopback(config.gateway.host) && config.gateway.keys.length === 0) {
     mistakes.push({ path: 'gateway.keys', expected: 'at least one key, since gateway.host is not a loopback address', got: 'none' });
   }
   config.gateway.keys.forEach((entry, index, all) => {

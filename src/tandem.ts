@@ -160,8 +160,9 @@ export async function createTandem(input: ConfigInput = {}, overrides: Overrides
 /** A default or an alias whose recipe the team cannot run would refuse every request. @throws {TandemError} config_invalid */
 function requireRunnable(config: Config, team: Team, recipes: ReadonlyMap<string, Recipe>): void {
   const leads = new ModelNames(config, team.members.map(({ id }) => id), recipes.keys()).leads();
-  const [mistake] = cannotRunNamed(leads, recipes, team, config.recipes);
-  if (mistake !== undefined) fail('config_invalid', { message: `${mistake.path}: expected ${mistake.expected}, got ${mistake.got}.`, param: mistake.path });
+  const mistakes = cannotRunNamed(leads, recipes, team, config.recipes);
+  if (mistakes[0] === undefined) return;
+  fail('config_invalid', { message: mistakes.map(({ path, expected, got }) => `${path}: expected ${expected}, got ${got}.`).join('\n'), param: mistakes[0].path });
 }
 
 /** Admission that leases money for a request once it was let in: a caller who is refused can tie none up. */

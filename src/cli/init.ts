@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
 import { configFileNames, loadConfig } from '../config-file.ts';
-import { bundledMembers, checkConfig, isPlainAddress, type ConfigInput } from '../config.ts';
+import { bundledMembers, checkConfig, isLoopback, isPlainAddress, type ConfigInput } from '../config.ts';
 import { TandemError, fail } from '../errors.ts';
 import { modelFolder } from '../models/pull/cache.ts';
 import { bundledIds } from './bundled-card.ts';
@@ -130,7 +130,7 @@ function namedCandidate(terminal: Terminal, name: string | undefined, keyEnv: st
     const [baseUrl = '', model = ''] = name.split('#');
     if (model === '') fail('usage', 'A server is named as <base URL>#<model name>, such as http://127.0.0.1:11434/v1#qwen3:4b.');
     if (!isPlainAddress(baseUrl)) fail('usage', 'Expected an address without user name, password and query. The variable that holds a key is named with --key-env.');
-    const place = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(baseUrl).hostname) ? ('device' as const) : ('cloud' as const);
+    const place = isLoopback(new URL(baseUrl).hostname.replace(/^\[|\]$/g, '')) ? ('device' as const) : ('cloud' as const);
     return { label: `${model} at ${baseUrl}`, size: 0, settings: { engine: 'openai', baseUrl, model, place, ...(keyEnv === undefined ? {} : { apiKeyEnv: keyEnv }) } };
   }
   const path = resolve(terminal.cwd, name);

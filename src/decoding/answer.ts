@@ -11,7 +11,7 @@ import { fail } from '../errors.ts';
 import { argmax, summarise, topTokens } from './law.ts';
 import { GrowingText } from './growing-text.ts';
 import { Occurrences } from './occurrences.ts';
-import { cutBytes, PieceJoiner, shownText } from './pieces.ts';
+import { cutBytes, PieceJoiner, shownToken } from './pieces.ts';
 import type { Constraint, Law, ProgramEnv, Vocabulary } from './program.ts';
 import { draw, Shaper, type Distribution } from './shape.ts';
 import { penalises, type ShapeSettings } from './settings.ts';
@@ -114,7 +114,7 @@ export class Answer {
     this.#report = {
       logprob: this.#shaper.original(law, token) - logTotal,
       entropy,
-      top: top.map(({ id, logit }) => ({ text: shownText(this.#vocabulary, id), id, ...cutBytes(this.#vocabulary, id), logprob: logit - logTotal })),
+      top: top.map(({ id, logit }) => ({ ...shownToken(this.#vocabulary, id), id, logprob: logit - logTotal })),
     };
   }
 

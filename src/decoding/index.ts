@@ -5,7 +5,7 @@ export { Answer, type AnswerArgs, type AnswerEvent } from './answer.ts';
 export { draw, probability, Shaper, type Distribution } from './shape.ts';
 export { plainSettings, shapeSettings, type ShapeSettings } from './settings.ts';
 export { Occurrences } from './occurrences.ts';
-export { cutBytes, PieceJoiner, pieceText, shownText } from './pieces.ts';
+export { cutBytes, PieceJoiner, pieceText, shownToken } from './pieces.ts';
 export { StopFinder } from './stops.ts';
 export { Residual } from './residual.ts';
 export { DraftLength, draftDefaults, type DraftSettings } from './draft-length.ts';

@@ -27,9 +27,12 @@ export function pieceText(vocabulary: Vocabulary, token: number): string | null 
   }
 }
 
-/** The text of a token for showing: broken characters appear as U+FFFD. */
-export function shownText(vocabulary: Vocabulary, token: number): string {
-  return pieceText(vocabulary, token) ?? new TextDecoder().decode(vocabulary.bytes(token));
+/** A token for showing, as `EmittedToken` reports alternatives: its text, where broken characters appear as U+FFFD, and its bytes, where it has such. */
+export function shownToken(vocabulary: Vocabulary, token: number): { readonly text: string; readonly bytes?: readonly number[] } {
+  const text = pieceText(vocabulary, token);
+  if (text !== null) return { text };
+  const bytes = vocabulary.bytes(token);
+  return { text: new TextDecoder().decode(bytes), bytes: [...bytes] };
 }
 
 /** The bytes of a token that are not whole characters, as `EmittedToken` reports them; nothing for other tokens. */

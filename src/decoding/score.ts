@@ -6,7 +6,7 @@
 import type { EmittedToken } from '../exchange.ts';
 import { fail } from '../errors.ts';
 import { summarise, topTokens } from './law.ts';
-import { cutBytes, PieceJoiner, shownText } from './pieces.ts';
+import { cutBytes, PieceJoiner, shownToken } from './pieces.ts';
 import type { Law, Laws, ProgramEnv, Step } from './program.ts';
 
 /** What is scored. */
@@ -35,7 +35,7 @@ export function* score(env: ProgramEnv<ScoreEvent>, args: ScoreArgs): Generator<
   const cached = sequence.length;
   const scored = (law: Law, token: number): EmittedToken => {
     const { logTotal, entropy } = summarise(law);
-    const top = topTokens(law, args.topLogprobs).map(({ id, logit }) => ({ text: shownText(vocabulary, id), id, ...cutBytes(vocabulary, id), logprob: logit - logTotal }));
+    const top = topTokens(law, args.topLogprobs).map(({ id, logit }) => ({ ...shownToken(vocabulary, id), id, logprob: logit - logTotal }));
     return { text: joiner.push(token), id: token, ...cutBytes(vocabulary, token), logprob: (law[token] as number) - logTotal, top, entropy };
   };
   if (continuation.length > 0) {

@@ -5,8 +5,9 @@
 import type { Part, Received, Surface } from '../exchange.ts';
 import { TandemError } from '../errors.ts';
 import type { Bag } from '../system/bag.ts';
-import { pulled } from '../system/pull.ts';
+import { pulled, type Pulled } from '../system/pull.ts';
 import { isAlone } from '../system/turn.ts';
+import type { Running } from '../tandem.ts';
 import type { Trace } from '../trace/trace.ts';
 import { newTraceId } from '../trace/trace-id.ts';
 import { parseTraceparent } from '../trace/traceparent.ts';
@@ -79,23 +80,22 @@ function join(call: HttpCall, trace: Trace): void {
 }
 
 async function wholeAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: GatewayRuntime, call: HttpCall, draft: D, request: Received, about: About): Promise<void> {
+  let reading: Pulled<Part> | undefined;
   try {
     const running = runtime.begin(request, call.signal, about.id);
     // With others, each takes this step before the first of them calls a member.
     const { trace, parts } = running instanceof Promise || !isAlone() ? await running : running;
     join(call, trace);
-    const reading = pulled(parts);
-    try {
-      const answer = await collect(reading, draft.answers);
-      const reply = endpoint.reply(answer, about, draft, trace, draft.explain ? explanation(trace) : undefined);
-      call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
-    } finally {
-      // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
-      const left = reading.leave();
-      if (left !== undefined) await left;
-    }
+    reading = pulled(parts);
+    const answer = await collect(reading, draft.answers);
+    const reply = endpoint.reply(answer, about, draft, trace, draft.explain ? explanation(trace) : undefined);
+    call.json(200, reply, replyHeaders(trace, trace.usage().costUsd));
   } catch (thrown) {
     throw inBody(thrown, endpoint.surface, draft);
+  } finally {
+    // After the reply, in the same turn: trace and accounts are closed before another request is looked at.
+    const left = reading?.leave();
+    if (left !== undefined) await left;
   }
 }
 
@@ -103,36 +103,40 @@ async function streamAnswer<D extends Draft>(endpoint: Endpoint<D>, runtime: Gat
   try {
     const running = runtime.begin(request, call.signal, about.id);
     // With others, each takes this step before the first of them calls a member.
-    const run = running instanceof Promise || !isAlone() ? await running : running;
-    const { trace, parts } = run;
-    join(call, trace);
-    const reading = pulled(parts);
-    const stream = call.events(() => replyHeaders(trace, undefined));
-    const writer = endpoint.events(about, draft);
-    const ticket = streams.add(stream);
-    let begun = false;
-    try {
-      await readAnswers(reading, draft.answers, (part) => {
-        if (call.response.destroyed) return false;
-        const opening = begun ? '' : writer.begin();
-        begun = true;
-        const slow = stream.send(opening + writer.part(part));
-        if (slow !== undefined) run.onTimeUp ??= () => stream.stopWaiting();
-        return slow;
-      });
-      stream.end((begun ? '' : writer.begin()) + writer.end(trace));
-    } catch (thrown) {
-      if (!begun && !stream.begun) {
-        stream.abandon();
-        throw thrown;
-      }
-      stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(inBody(thrown, endpoint.surface, draft))));
-    } finally {
-      streams.remove(ticket);
-      await reading.leave();
-    }
+    await streamRun(endpoint, running instanceof Promise || !isAlone() ? await running : running, streams, call, draft, about);
   } catch (thrown) {
     throw inBody(thrown, endpoint.surface, draft);
+  }
+}
+
+/** Sends what a run gives. A failure is told in the stream, once there is one. @throws {TandemError} any code, as long as nothing was sent */
+async function streamRun<D extends Draft>(endpoint: Endpoint<D>, run: Running, streams: OpenStreams, call: HttpCall, draft: D, about: About): Promise<void> {
+  const { trace, parts } = run;
+  join(call, trace);
+  const reading = pulled(parts);
+  const stream = call.events(() => replyHeaders(trace, undefined));
+  const writer = endpoint.events(about, draft);
+  const ticket = streams.add(stream);
+  let begun = false;
+  try {
+    await readAnswers(reading, draft.answers, (part) => {
+      if (call.response.destroyed) return false;
+      const opening = begun ? '' : writer.begin();
+      begun = true;
+      const slow = stream.send(opening + writer.part(part));
+      if (slow !== undefined) run.onTimeUp ??= () => stream.stopWaiting();
+      return slow;
+    });
+    stream.end((begun ? '' : writer.begin()) + writer.end(trace));
+  } catch (thrown) {
+    if (!begun && !stream.begun) {
+      stream.abandon();
+      throw thrown;
+    }
+    stream.end((begun ? '' : writer.begin()) + writer.error(TandemError.from(inBody(thrown, endpoint.surface, draft))));
+  } finally {
+    streams.remove(ticket);
+    await reading.leave();
   }
 }
 

@@ -8,17 +8,18 @@ type Reported = Pick<EmittedToken, 'text' | 'bytes' | 'logprob'>;
 
 function entry(token: Reported): { token: string; logprob: number; bytes: readonly number[] } {
   const { text, logprob } = token;
-  return { token: shown(token), logprob: logprob === undefined || !Number.isFinite(logprob) ? floorLogprob : logprob, bytes: cutBytes(token) ?? [...Buffer.from(text)] };
+  const cut = fittingBytes(token);
+  return { token: cut === undefined ? text : label(cut), logprob: logprob === undefined || !Number.isFinite(logprob) ? floorLogprob : logprob, bytes: cut ?? [...Buffer.from(text)] };
 }
 
 /** How a token is shown: its text, or its bytes where they are not whole characters. */
 function shown(token: Reported): string {
-  const bytes = cutBytes(token);
+  const bytes = fittingBytes(token);
   return bytes === undefined ? token.text : label(bytes);
 }
 
 /** Bytes of a token that are not whole characters, as long as they fit its text. A guard may have cut or altered the text, and what it took out must not come back as bytes. */
-function cutBytes({ text, bytes }: Reported): readonly number[] | undefined {
+function fittingBytes({ text, bytes }: Reported): readonly number[] | undefined {
   if (bytes === undefined) return undefined;
   const characters = Buffer.from(bytes).toString('utf8').replaceAll('\uFFFD', '');
   return text.includes(characters) || text === label(bytes) ? bytes : undefined;

@@ -100,7 +100,7 @@ class PartFile {
     if (size === 0) return;
     if (known === undefined || known.url !== plan.url.href || (total !== undefined && size > total)) return this.restart();
     const chunks = this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>;
-    await hashFile(chunks, this.#hash, signal, (bytes) => onProgress('checking', (this.bytes = bytes), total));
+    this.bytes = await hashFile(chunks, this.#hash, signal, (bytes) => onProgress('checking', bytes, total));
     this.validator = typeof known.validator === 'string' ? known.validator : undefined;
     this.totalBytes = total;
   }

@@ -4,7 +4,7 @@
  * Knows nothing of terminals. What it fetched lies in the cache folder under a name that the configuration may use.
  */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fail } from '../../errors.ts';
 import { systemClock } from '../../system/clock.ts';
@@ -93,13 +93,22 @@ async function fetchInto(path: string, wanted: readonly Wanted[], source: string
   const paths = wanted.map((file, index) => (index === 0 ? path : path.replace(splitOf(first.path), splitOf(file.path))));
   const show = throttled(onProgress, clock);
   const expected = wanted.map((file, index) => file.sha256 ?? (index === 0 ? there?.sha256 : undefined));
+  const described = async (bytes: number, sha256: string): Promise<Pulled> => {
+    const pulled: Pulled = { name: basename(path, '.gguf'), path, bytes, sha256, source, checkedAgainst: first.checkedAgainst, ...(paths.length > 1 ? { parts: paths } : {}) };
+    await writePulled(pulled);
+    onProgress({ phase: 'done', bytes, totalBytes: bytes });
+    return pulled;
+  };
   const reading = { signal, onProgress: (bytes: number) => show('checking', bytes, there?.bytes) };
   if (there !== undefined && expected[0] === there.sha256 && (await areIntact(paths, expected, reading))) {
     onProgress({ phase: 'done', bytes: there.bytes, totalBytes: there.bytes });
     return there;
   }
-  if (there === undefined && !existsSync(`${path}.json`) && existsSync(path) && !(first.sha256 !== undefined && (await areIntact([path], [first.sha256], reading)))) {
-    fail('usage', `${path} exists and was not fetched by tandem pull. Move it, or choose another name with --name.`);
+  if (existsSync(path) && !existsSync(`${path}.json`)) {
+    const same = expected.every((sha256) => sha256 !== undefined) && (await areIntact(paths, expected, reading));
+    if (!same) fail('usage', `${path} exists and was not fetched by tandem pull. Move it, or choose another name with --name.`);
+    const sizes = await Promise.all(paths.map(async (file) => (await stat(file)).size));
+    return described(sizes.reduce((total, size) => total + size, 0), first.sha256 ?? '');
   }
   const sum = wanted.every((file) => file.bytes !== undefined) ? wanted.reduce((total, file) => total + (file.bytes ?? 0), 0) : undefined;
   let earlier = 0;
@@ -110,10 +119,7 @@ async function fetchInto(path: string, wanted: readonly Wanted[], source: string
     earlier += got.bytes;
     if (index === 0) sha256 = got.sha256;
   }
-  const pulled: Pulled = { name: basename(path, '.gguf'), path, bytes: earlier, sha256, source, checkedAgainst: first.checkedAgainst, ...(paths.length > 1 ? { parts: paths } : {}) };
-  await writePulled(pulled);
-  onProgress({ phase: 'done', bytes: earlier, totalBytes: earlier });
-  return pulled;
+  return described(earlier, sha256);
 }
 
 async function filesOf(spec: PullSpec, endpoint: string, fetcher: Fetcher): Promise<readonly Wanted[]> {

@@ -1,10 +1,10 @@
 /** Whether files on the disk are still what they were: their SHA-256, computed again. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { TandemError } from '../../errors.ts';
 
-/** Adds a file's bytes to a hash. @param onBytes called with the bytes so far @throws {TandemError} cancelled; what the disk says */
-export async function hashFile(chunks: AsyncIterable<Buffer>, hash: ReturnType<typeof createHash>, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
+/** Adds a file's bytes to a hash. @param onBytes called with the bytes so far @returns how many there were @throws {TandemError} cancelled; what the disk says */
+export async function hashFile(chunks: AsyncIterable<Buffer>, hash: Hash, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
   let bytes = 0;
   for await (const chunk of chunks) {
     if (signal.aborted) throw new TandemError('cancelled', { message: 'The download was stopped.', cause: signal.reason });
@@ -12,6 +12,7 @@ export async function hashFile(chunks: AsyncIterable<Buffer>, hash: ReturnType<t
     bytes += chunk.length;
     onBytes(bytes);
   }
+  return bytes;
 }
 
 /**
@@ -26,14 +27,13 @@ export async function areIntact(paths: readonly string[], expected: readonly (st
     const sha256 = expected[index];
     if (sha256 === undefined) continue;
     const hash = createHash('sha256');
-    let bytes = 0;
+    const before = earlier;
     try {
-      await hashFile(createReadStream(path, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>, hash, signal, (read) => onProgress(earlier + (bytes = read)));
+      earlier += await hashFile(createReadStream(path, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>, hash, signal, (bytes) => onProgress(before + bytes));
     } catch (error) {
       if (TandemError.is(error)) throw error;
       return false;
     }
-    earlier += bytes;
     if (hash.digest('hex') !== sha256) return false;
   }
   return true;

@@ -175,7 +175,10 @@ describe('from an address', () => {
     assert.equal(await readFile(own, 'utf8'), 'GGUF of mine');
     assert.equal((await pull(`${base}/model.gguf`, { name: 'another' })).name, 'another');
     await writeFile(own, content);
-    assert.equal((await pull(`${base}/model.gguf#sha256=${sha(content)}`)).sha256, sha(content), 'the very file is taken over');
+    const asked = ranges().length;
+    const taken = await pull(`${base}/model.gguf#sha256=${sha(content)}`);
+    assert.deepEqual([taken.sha256, taken.bytes, ranges().length], [sha(content), SIZE, asked], 'the very file is taken over without fetching it');
+    assert.equal((await findPulled('model', { TANDEM_CACHE: cache }))?.path, own);
   });
   test('another source does not take over a name', async () => {
     await pull(`${base}/model.gguf`);
